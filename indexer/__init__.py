@@ -1,0 +1,1 @@
+"""What we believe: the log of facts, and the views derived from it."""

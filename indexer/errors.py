@@ -1,0 +1,49 @@
+"""What can go wrong, typed by what to do next.
+
+`McpIndexerError` is everything we foresaw: its text is one sentence for a person. What is not one of these is a bug,
+and is shown as one.
+"""
+
+
+class McpIndexerError(Exception):
+    """Something foreseen failed; the text says what, where, and what to do."""
+
+
+class ConfigurationError(McpIndexerError):
+    """What an operator wrote or asked for cannot be used; exit status 2."""
+
+
+class SourceUnavailable(McpIndexerError):
+    """A source did not answer, or said later: try again later."""
+
+
+class SourceRefused(McpIndexerError):
+    """A source will not answer us: a person has to look."""
+
+
+class SourceMalformed(McpIndexerError):
+    """A source answered with something that is not what its kind sends: a person has to look."""
+
+
+class LeaseHeld(McpIndexerError):
+    """Another process crawls this source now."""
+
+
+class LeaseLost(McpIndexerError):
+    """A newer lease for this source exists; what this process had in hand was not recorded."""
+
+
+class StoreUnavailable(McpIndexerError):
+    """The database cannot be reached, or cannot be written to."""
+
+
+class StoreTooNew(ConfigurationError):
+    """The database was written by a newer program than this one."""
+
+
+class IndexUnavailable(McpIndexerError):
+    """The search index cannot be reached; the log keeps what it has not seen."""
+
+
+class IndexRefused(McpIndexerError):
+    """The search index refused a document, a setting or a key."""

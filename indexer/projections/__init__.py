@@ -1,0 +1,1 @@
+"""Views built from the log, each with its own checkpoint."""

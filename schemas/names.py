@@ -1,0 +1,69 @@
+"""The names by which things are known, and what streams are called.
+
+Text that an upstream chose may hold what a database or a terminal refuses (NUL, lone surrogates): `storable` escapes just
+those, reversibly, and keeps the order of all other text.
+"""
+
+import hashlib
+import json
+import re
+from typing import Any, NewType
+
+SourceName = NewType("SourceName", str)
+ServerName = NewType("ServerName", str)
+ListingKey = NewType("ListingKey", str)
+StreamId = NewType("StreamId", str)
+Cursor = NewType("Cursor", str)
+Position = NewType("Position", int)
+Revision = NewType("Revision", int)
+Digest = NewType("Digest", str)
+CrawlId = NewType("CrawlId", str)
+Slot = NewType("Slot", str)
+"""A version as a column can hold it: `storable` text, or how a missing or odd one is written (see `slot`)."""
+
+DECISIONS = StreamId("decisions")
+LONGEST_NAME = 1024
+"""Bytes of UTF-8 that a key or a version may take; what is longer cannot be identified."""
+
+_REFUSED = re.compile("[\\\\\x00\ud800-\udfff]")
+
+
+def storable(text: str) -> str:
+    r"""The same text with NUL, lone surrogates and backslashes written as ``\u0000``, ``\ud800`` and ``\\``."""
+    if _REFUSED.search(text) is None:
+        return text
+    return _REFUSED.sub(lambda found: "\\\\" if found[0] == "\\" else f"\\u{ord(found[0]):04x}", text)
+
+
+def displayable(text: str) -> str:
+    """The same text with lone surrogates replaced and NUL removed, for people and for the search index."""
+    if _REFUSED.search(text) is None:
+        return text
+    return re.sub("[\ud800-\udfff]", "\ufffd", text).replace("\x00", "")
+
+
+def slot(version: Any) -> Slot:
+    r"""Where a version is kept: its text, ``\-`` for none, ``\=`` and JSON for what is not text."""
+    if isinstance(version, str):
+        return Slot(storable(version))
+    return Slot("\\-" if version is None else "\\=" + json.dumps(version, sort_keys=True))
+
+
+def fits(text: str) -> bool:
+    """Whether a key or a version is short enough for every database's index."""
+    return len(text) <= LONGEST_NAME and len(text.encode("utf-8", "surrogatepass")) <= LONGEST_NAME
+
+
+def listing_stream(source: SourceName, key: ListingKey) -> StreamId:
+    """The stream of one server at one source."""
+    return StreamId(f"listing/{source}/{key}")
+
+
+def crawls_stream(source: SourceName) -> StreamId:
+    """The stream of a source's crawls, its configuration and the records that could not be identified."""
+    return StreamId(f"crawls/{source}")
+
+
+def document_id(name: ServerName) -> str:
+    """The primary key of a server's document: 32 hex digits; case matters."""
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]

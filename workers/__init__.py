@@ -1,0 +1,1 @@
+"""When and where we look: adapters, the crawl loop, the commands."""
