@@ -21,8 +21,16 @@ class SourceRefused(McpIndexerError):
     """A source will not answer us: a person has to look."""
 
 
+class SourceGone(SourceRefused):
+    """A source says that there is nothing, or nothing any more, at the address that was asked for (404, 410, 451)."""
+
+
 class SourceMalformed(McpIndexerError):
     """A source answered with something that is not what its kind sends: a person has to look."""
+
+
+class SourceTooLarge(SourceMalformed):
+    """A source's answer is larger than is taken: ask for less at once, or a person has to look."""
 
 
 class LeaseHeld(McpIndexerError):

@@ -1,7 +1,7 @@
 """The names by which things are known, and what streams are called.
 
-Text that an upstream chose may hold what a database or a terminal refuses (NUL, lone surrogates): `storable` escapes just
-those, reversibly, and keeps the order of all other text.
+Text that an upstream chose may hold what a database refuses (NUL, lone surrogates): `storable` escapes just those,
+reversibly, with the sign ␛ (U+241B), and leaves all other text as it is.
 """
 
 import hashlib
@@ -19,20 +19,20 @@ Revision = NewType("Revision", int)
 Digest = NewType("Digest", str)
 CrawlId = NewType("CrawlId", str)
 Slot = NewType("Slot", str)
-"""A version as a column can hold it: `storable` text, or how a missing or odd one is written (see `slot`)."""
+"""Where a version is kept among those of its listing; see `slot`."""
 
 DECISIONS = StreamId("decisions")
 LONGEST_NAME = 1024
 """Bytes of UTF-8 that a key or a version may take; what is longer cannot be identified."""
 
-_REFUSED = re.compile("[\\\\\x00\ud800-\udfff]")
+_REFUSED = re.compile("[\u241b\x00\ud800-\udfff]")
 
 
 def storable(text: str) -> str:
-    r"""The same text with NUL, lone surrogates and backslashes written as ``\u0000``, ``\ud800`` and ``\\``."""
+    """The same text with NUL, lone surrogates and ␛ written as ␛0000, ␛d800 and ␛241b."""
     if _REFUSED.search(text) is None:
         return text
-    return _REFUSED.sub(lambda found: "\\\\" if found[0] == "\\" else f"\\u{ord(found[0]):04x}", text)
+    return _REFUSED.sub(lambda found: f"\u241b{ord(found[0]):04x}", text)
 
 
 def displayable(text: str) -> str:
@@ -43,10 +43,10 @@ def displayable(text: str) -> str:
 
 
 def slot(version: Any) -> Slot:
-    r"""Where a version is kept: its text, ``\-`` for none, ``\=`` and JSON for what is not text."""
+    """Where a version is kept: its text, ␛- for none, ␛= and JSON for what is not text."""
     if isinstance(version, str):
         return Slot(storable(version))
-    return Slot("\\-" if version is None else "\\=" + json.dumps(version, sort_keys=True))
+    return Slot("\u241b-" if version is None else "\u241b=" + json.dumps(version, sort_keys=True))
 
 
 def fits(text: str) -> bool:

@@ -1,0 +1,153 @@
+"""One door to SQLite and Postgres: engines, transactions, locks between processes, and errors as sentences.
+
+On both, `write` is a transaction that either commits whole or leaves no trace. SQLite has one writer at a time, so its write
+transactions begin as writers (`BEGIN IMMEDIATE`) and never fail half-way for another's sake.
+"""
+
+import fcntl
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from indexer.errors import ConfigurationError, StoreUnavailable
+
+BUSY_SECONDS = 60
+LOCK_POLL_SECONDS = 0.1
+
+
+class Database:
+    """A database by its SQLAlchemy URL. Raises ConfigurationError where the URL is none that we can use."""
+
+    def __init__(self, url: str) -> None:
+        self._url = _checked(url)
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        self.shown = self._url.render_as_string(hide_password=True)
+        self._engine = _sqlite_engine(self._url) if self.is_sqlite else _postgres_engine(self._url)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that writes. Raises StoreUnavailable with a sentence."""
+        with self._errors(), self._engine.connect() as connection:
+            marked = connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+            with marked.begin():
+                yield marked
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that reads one state of the database. Raises StoreUnavailable with a sentence."""
+        with self._errors(), self._engine.connect() as connection:
+            if not self.is_sqlite:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Holds a lock that one process at a time can have and that ends with its process; waits while it is not free."""
+        while True:
+            with self.try_lock(name) as held:
+                if held:
+                    yield
+                    return
+            time.sleep(LOCK_POLL_SECONDS)
+
+    @contextmanager
+    def try_lock(self, name: str) -> Iterator[bool]:
+        """The same without waiting: whether it was free."""
+        if self.is_sqlite:
+            with _file_lock(Path(f"{self._url.database}.{name}.lock")) as held:
+                yield held
+            return
+        number = {"number": zlib.crc32(name.encode())}
+        with self._errors(), self._engine.connect() as connection:
+            session = connection.execution_options(isolation_level="AUTOCOMMIT")
+            held = bool(session.scalar(text("SELECT pg_try_advisory_lock(:number)"), number))
+            try:
+                yield held
+            finally:
+                if held:
+                    session.execute(text("SELECT pg_advisory_unlock(:number)"), number)
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise StoreUnavailable(f"The database {self.shown} failed: {_sentence(error)}") from error
+
+
+def _checked(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise ConfigurationError(
+            "MCP_INDEXER_DATABASE_URL is not a database URL; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME."
+        ) from error
+    if backend not in ("sqlite", "postgresql"):
+        raise ConfigurationError(
+            f"MCP_INDEXER_DATABASE_URL names {backend}; only sqlite:///FILE and postgresql+psycopg://… are known."
+        )
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if not parsed.database or parsed.database == ":memory:":
+        raise ConfigurationError(
+            "MCP_INDEXER_DATABASE_URL must name a file: sqlite:///FILE; a log in memory is no log."
+        )
+    return parsed
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    assert url.database is not None
+    path = Path(url.database)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(f"The folder {path.parent} cannot be made: {error.strerror}.") from error
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection, _record) -> None:  # type: ignore[no-untyped-def]
+        connection.isolation_level = None  # we say BEGIN ourselves
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "temp_store=MEMORY"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+
+    return engine
+
+
+def _postgres_engine(url: URL) -> Engine:
+    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+
+
+def _sentence(error: DBAPIError) -> str:
+    said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+    if "disk is full" in said or "No space left" in said:
+        return "the disk is full; make room and run the same command again, nothing recorded was lost."
+    if "locked" in said:
+        return f"another process kept it locked for {BUSY_SECONDS} seconds; try again."
+    return f"{said}."
+
+
+@contextmanager
+def _file_lock(path: Path) -> Iterator[bool]:
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

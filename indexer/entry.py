@@ -1,0 +1,67 @@
+"""One server in the catalogue: its listings, merged. Pure.
+
+Each version is taken from the source that is trusted most among those that list it, so a deleted version is not raised from
+the dead by a mirror's older copy.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from indexer.latest import age
+from indexer.versions import Version
+from schemas.names import ServerName, SourceName
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRules:
+    """What deriving depends on of a source's configuration; `position` is the event that said so."""
+
+    position: int
+    trust: int
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    enabled: bool
+
+    def shows(self, name: ServerName) -> bool:
+        """Whether the source's listing of a server is part of its entry."""
+        included = not self.include or any(fnmatchcase(name, pattern) for pattern in self.include)
+        return self.enabled and included and not any(fnmatchcase(name, pattern) for pattern in self.exclude)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A server, merged. `latest` is None when no version is listed that is not deleted; `versions` are the latest first."""
+
+    name: ServerName
+    position: int
+    first_seen_at: int
+    latest: Version | None
+    versions: tuple[Version, ...]
+    sources: tuple[SourceName, ...]
+
+    @property
+    def version_count(self) -> int:
+        """How many versions are listed and not deleted."""
+        return sum(version.status != "deleted" for version in self.versions)
+
+
+def merge(name: ServerName, held: Iterable[Version], rules: Mapping[SourceName, SourceRules]) -> Entry:
+    """The entry of a server, given every version that any source ever showed of it."""
+    everything = list(held)
+    touched = [version.position for version in everything]
+    touched += [rules[source].position for source in {v.source for v in everything} if source in rules]
+    listed = [v for v in everything if not v.withdrawn and v.source in rules and rules[v.source].shows(name)]
+    chosen: dict[str, Version] = {}
+    for version in sorted(listed, key=lambda v: (-rules[v.source].trust, v.source, v.key)):
+        chosen.setdefault(version.slot, version)
+    versions = sorted(chosen.values(), key=lambda v: age(v.version, v.published_at), reverse=True)
+    present = [version for version in versions if version.status != "deleted"]
+    return Entry(
+        name=name,
+        position=max(touched, default=0),
+        first_seen_at=min((version.first_seen_at for version in everything), default=0),
+        latest=present[0] if present else None,
+        versions=tuple(versions),
+        sources=tuple(sorted({v.source for v in listed if v.status != "deleted"})),
+    )

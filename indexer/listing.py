@@ -1,0 +1,94 @@
+"""A server at one source: what an observation means, given what is held. Pure."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from indexer.clock import to_micros
+from schemas.about import About
+from schemas.events import ListingChanged, ListingObserved, ListingReturned, ListingStatusChanged
+from schemas.names import Digest, SourceName
+from schemas.observations import Observation
+
+Decided = ListingObserved | ListingChanged | ListingReturned | ListingStatusChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The last that was recorded of one version. `about` is as `about_text` writes it; times in microseconds."""
+
+    digest: Digest
+    about: str
+    updated_at: int | None
+    withdrawn: bool
+
+
+def decide(source: SourceName, held: Held | None, seen: Observation, digest: Digest) -> Decided | None:
+    """The event that an observation is, or None where it tells nothing new.
+
+    A record older than what is held tells nothing; with equal times, another digest is a change.
+    """
+    if held is None:
+        return _event(ListingObserved, source, seen, digest)
+    if held.withdrawn:
+        return _event(ListingReturned, source, seen, digest)
+    updated_at = micros(seen.about.updated_at)
+    if updated_at is not None and held.updated_at is not None and updated_at < held.updated_at:
+        return None
+    if held.digest != digest:
+        return _event(ListingChanged, source, seen, digest)
+    if held.about != about_text(seen.about):
+        return ListingStatusChanged(
+            source=source, key=seen.key, digest=digest, name=seen.name, version=seen.version, meta=seen.meta
+        )
+    return None
+
+
+def as_held(seen: Observation, digest: Digest) -> Held:
+    """What is held once an observation is recorded."""
+    return Held(digest, about_text(seen.about), micros(seen.about.updated_at), withdrawn=False)
+
+
+def about_text(about: About) -> str:
+    """What a source says about a version, but for what flips by itself (`isLatest`), to compare by."""
+    times = (about.published_at, about.updated_at, about.status_changed_at)
+    return json.dumps([about.status, about.status_message, *(micros(time) for time in times)])
+
+
+def newest(observations: list[Observation]) -> Observation:
+    """The one to believe of several observations of one version on one page: the last of the most recently updated."""
+    return max(enumerate(observations), key=lambda one: (micros(one[1].about.updated_at) or 0, one[0]))[1]
+
+
+def missed_or_silent(seen: Observation, held: Held | None, mark: datetime | None) -> str | None:
+    """How an audit's difference escaped the increments up to `mark`: `missed`, `silent`, or None for what they will still see."""
+    updated_at = micros(seen.about.updated_at)
+    if updated_at is None:
+        return "silent"
+    if mark is None or updated_at > to_micros(mark):
+        return None
+    if held is None or held.updated_at is None or updated_at > held.updated_at:
+        return "missed"
+    return "silent"
+
+
+def micros(time: datetime | None) -> int | None:
+    """Microseconds of a time that may be missing."""
+    return None if time is None else to_micros(time)
+
+
+def _event(
+    kind: type[ListingObserved] | type[ListingChanged] | type[ListingReturned],
+    source: SourceName,
+    seen: Observation,
+    digest: Digest,
+) -> ListingObserved | ListingChanged | ListingReturned:
+    return kind(
+        source=source,
+        key=seen.key,
+        digest=digest,
+        name=seen.name,
+        version=seen.version,
+        record=seen.record,
+        meta=seen.meta,
+    )

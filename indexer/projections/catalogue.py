@@ -1,0 +1,241 @@
+"""The catalogue: every version as its source last showed it, and every server, merged.
+
+A build is one filling of the catalogue's tables. One build is live; another may be filled beside it. Rows are derived from
+events alone, so any batching of the log gives the same rows, and a build from the beginning equals the one that grew.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import Connection, delete, select, tuple_
+
+import indexer
+import schemas
+from indexer.documents import document
+from indexer.entry import SourceRules, merge
+from indexer.sql import upsert
+from indexer.store import RECORDS
+from indexer.tables import CatalogueEntryRow, CatalogueSourceRow, CatalogueVersionRow, table
+from indexer.text import read_json
+from indexer.versions import Place, Version, fold, place
+from schemas.events import ListingEvent, Recorded, SourceConfigured, SourceRemoved, WithRecord
+from schemas.names import Digest, ServerName, SourceName, document_id
+
+SOURCES, VERSIONS, ENTRIES = table(CatalogueSourceRow), table(CatalogueVersionRow), table(CatalogueEntryRow)
+NAMES_AT_ONCE = 500
+
+_T = TypeVar("_T")
+
+_RULES = ("documents", "entry", "latest", "listing", "projections/catalogue", "verdict", "versions")
+_SHARED_RULES = ("about", "definition", "documents", "names", "server")
+_VERSION_COLUMNS = [VERSIONS.c[field.name] for field in fields(Version)]
+
+
+def fingerprint() -> str:
+    """What the catalogue's rows depend on besides the log: the code of its rules, and the validator's version."""
+    hashed = hashlib.sha256(importlib.metadata.version("jsonschema-rs").encode())
+    for package, names in ((indexer, _RULES), (schemas, _SHARED_RULES)):
+        for name in names:
+            hashed.update((Path(package.__path__[0]) / f"{name}.py").read_bytes())
+    return hashed.hexdigest()[:32]
+
+
+def apply(connection: Connection, build: int, events: Sequence[Recorded]) -> None:
+    """Brings a build over the next events of the log, in the caller's transaction."""
+    moved = _apply_sources(connection, build, events)
+    rows, touched = _apply_listings(connection, build, events)
+    upsert(connection, VERSIONS, [{"build": build, **asdict(row)} for row in rows.values()])
+    rules = read_rules(connection, build)
+    known = {e.event.digest: e.event.record for e in events if isinstance(e.event, WithRecord)}
+    for names in chunks(touched, NAMES_AT_ONCE):
+        _derive(connection, build, names, touched, rules, known)
+    for names in _names_of(connection, build, moved):
+        _derive(connection, build, names, {}, rules, known)
+
+
+def clear(connection: Connection, keep: Iterable[int]) -> None:
+    """Drops every build but those to keep."""
+    for rows in (SOURCES, VERSIONS, ENTRIES):
+        connection.execute(delete(rows).where(rows.c.build.not_in(list(keep))))
+
+
+def digest(connection: Connection, build: int) -> tuple[int, str]:
+    """How many entries a build has, and a digest of them and of the versions that they were made of."""
+    hashed = hashlib.sha256()
+    versions = select(*_VERSION_COLUMNS).where(VERSIONS.c.build == build)
+    entries = select(ENTRIES.c.id, ENTRIES.c.name, ENTRIES.c.position, ENTRIES.c.digest, ENTRIES.c.document)
+    count = 0
+    for row in _stream(connection, versions.order_by(VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot)):
+        hashed.update(repr(tuple(row)).encode())
+    for row in _stream(connection, entries.where(ENTRIES.c.build == build).order_by(ENTRIES.c.id)):
+        hashed.update(repr(tuple(row)).encode())
+        count += row.document is not None
+    return count, hashed.hexdigest()
+
+
+def read_rules(connection: Connection, build: int) -> dict[SourceName, SourceRules]:
+    """The configured sources, as a build knows them."""
+    rows = connection.execute(select(SOURCES).where(SOURCES.c.build == build))
+    return {row.source: _rules(row.position, json.loads(row.config)) for row in rows}
+
+
+def read_versions(connection: Connection, build: int, names: Sequence[ServerName]) -> dict[ServerName, list[Version]]:
+    """Every version that any source ever showed of some servers."""
+    found: dict[ServerName, list[Version]] = {name: [] for name in names}
+    query = select(*_VERSION_COLUMNS).where(VERSIONS.c.build == build, VERSIONS.c.name.in_(names))
+    for row in connection.execute(query):
+        version = Version(*row)
+        found[version.name].append(version)
+    return found
+
+
+def chunks(values: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """The values in lists of at most `size`."""
+    chunk: list[_T] = []
+    for value in values:
+        chunk.append(value)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _apply_sources(connection: Connection, build: int, events: Sequence[Recorded]) -> list[SourceName]:
+    """Keeps how sources are configured; gives those of which something that deriving depends on changed."""
+    said = [(e.position, e.event) for e in events if isinstance(e.event, SourceConfigured | SourceRemoved)]
+    if not said:
+        return []
+    rows = connection.execute(
+        select(SOURCES).where(SOURCES.c.build == build, SOURCES.c.source.in_({event.source for _, event in said}))
+    )
+    before = {row.source: (row.position, json.loads(row.config)) for row in rows}
+    after = dict(before)
+    for position, event in said:
+        config = _config(event)
+        if event.source not in after or after[event.source][1] != config:
+            after[event.source] = (position, config)
+    changed = [source for source in after if after[source] != before.get(source)]
+    upsert(
+        connection,
+        SOURCES,
+        [
+            {"build": build, "source": source, "position": after[source][0], "config": json.dumps(after[source][1])}
+            for source in changed
+        ],
+    )
+    return [source for source in changed if source in before]
+
+
+def _apply_listings(
+    connection: Connection, build: int, events: Sequence[Recorded]
+) -> tuple[dict[Place, Version], dict[ServerName, int]]:
+    """The versions that events touch, after them, and the names that they touch, each with the last position."""
+    of_listings = [(e, e.event) for e in events if isinstance(e.event, ListingEvent)]
+    places = list({place(event) for _, event in of_listings})
+    versions: dict[Place, Version] = {}
+    for some in chunks(places, NAMES_AT_ONCE):
+        query = select(*_VERSION_COLUMNS).where(
+            VERSIONS.c.build == build, tuple_(VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot).in_(some)
+        )
+        for row in connection.execute(query):
+            version = Version(*row)
+            versions[version.source, version.key, version.slot] = version
+    touched: dict[ServerName, int] = {}
+    for recorded, event in of_listings:
+        where = place(event)
+        before = versions.get(where)
+        after = fold(before, recorded)
+        for version in (before, after):
+            if version is not None:
+                touched[version.name] = recorded.position
+        if after is not None:
+            versions[where] = after
+    return versions, touched
+
+
+def _derive(
+    connection: Connection,
+    build: int,
+    names: Sequence[ServerName],
+    touched: dict[ServerName, int],
+    rules: dict[SourceName, SourceRules],
+    known: dict[Digest, Any],
+) -> None:
+    """Merges some servers anew. `known` holds records that are at hand already."""
+    held = read_versions(connection, build, names)
+    entries = [merge(name, held[name], rules) for name in names]
+    records = _records(connection, {e.latest.digest for e in entries if e.latest is not None}, known)
+    rows = []
+    for entry in entries:
+        latest = entry.latest
+        shown = None if latest is None else orjson.dumps(document(entry, records[latest.digest])).decode()
+        rows.append(
+            {
+                "build": build,
+                "id": document_id(entry.name),
+                "name": entry.name,
+                "position": max(entry.position, touched.get(entry.name, 0)),
+                "digest": None if latest is None else latest.digest,
+                "document": shown,
+            }
+        )
+    upsert(connection, ENTRIES, rows)
+
+
+def _records(connection: Connection, digests: set[Digest], known: dict[Digest, Any]) -> dict[Digest, Any]:
+    found = {digest: known[digest] for digest in digests if digest in known}
+    for some in chunks(digests - found.keys(), NAMES_AT_ONCE):
+        for row in connection.execute(select(RECORDS).where(RECORDS.c.digest.in_(some))):
+            found[row.digest] = read_json(row.text)
+    return found
+
+
+def _names_of(connection: Connection, build: int, sources: list[SourceName]) -> Iterator[list[ServerName]]:
+    """The names that some sources list, in pages."""
+    last = ""
+    while sources:
+        query = (
+            select(VERSIONS.c.name)
+            .where(VERSIONS.c.build == build, VERSIONS.c.source.in_(sources), VERSIONS.c.name > last)
+            .distinct()
+            .order_by(VERSIONS.c.name)
+            .limit(NAMES_AT_ONCE)
+        )
+        names = [ServerName(name) for name in connection.scalars(query)]
+        if not names:
+            return
+        yield names
+        last = names[-1]
+
+
+def _config(event: SourceConfigured | SourceRemoved) -> dict[str, Any]:
+    if isinstance(event, SourceConfigured):
+        return {
+            "trust": event.trust,
+            "include": list(event.include),
+            "exclude": list(event.exclude),
+            "enabled": event.enabled,
+        }
+    return {"trust": 0, "include": [], "exclude": [], "enabled": False}
+
+
+def _rules(position: int, config: dict[str, Any]) -> SourceRules:
+    return SourceRules(
+        position=position,
+        trust=config["trust"],
+        include=tuple(config["include"]),
+        exclude=tuple(config["exclude"]),
+        enabled=config["enabled"],
+    )
+
+
+def _stream(connection: Connection, query: Any) -> Iterator[Any]:
+    with connection.execution_options(yield_per=1_000).execute(query) as rows:
+        yield from rows

@@ -1,0 +1,222 @@
+"""Brings the index over the catalogue: whole documents, few large tasks, a checkpoint that moves over succeeded ones only.
+
+Several tasks may be in flight. The checkpoint is the end of the unbroken run of those that succeeded; a crash sends the rest
+again, which is harmless. A checkpoint names the filling of the index that it speaks of: an index that was wiped, swapped or
+put there by somebody else is known by that, and one under other rules or settings is rebuilt beside the live one.
+"""
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, or_, select
+
+from indexer.database import LOCK_POLL_SECONDS, Database
+from indexer.documents import with_server_json
+from indexer.errors import IndexRefused
+from indexer.projections import catalogue
+from indexer.projections.catalogue import ENTRIES
+from indexer.projections.compare import compare
+from indexer.projections.runner import (
+    LIVE as CATALOGUE,
+)
+from indexer.projections.runner import (
+    Checkpoint,
+    drop_checkpoint,
+    live_build,
+    read_checkpoint,
+    write_checkpoint,
+)
+from indexer.search import SearchIndex, settings_fingerprint
+from indexer.store import RECORDS
+from schemas.names import Position
+
+LIVE, NEXT = "documents", "documents.next"
+LOCK = "documents"
+
+BATCH_DOCUMENTS = 20_000
+BATCH_BYTES = 8 * 2**20
+IN_FLIGHT = 4
+READ_AT_ONCE = 250
+DELETE_AT_ONCE = 1_000
+
+
+def fingerprint() -> str:
+    """What the index depends on besides the log: the catalogue's rules, and the settings."""
+    return hashlib.sha256(f"{catalogue.fingerprint()} {settings_fingerprint()}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What goes to the index next: whole documents, ids to delete, and the position that is reached with it."""
+
+    documents: list[str]
+    gone: list[str]
+    reached: Position
+    last: bool
+
+
+class Filler:
+    """Fills one index from the catalogue, from its checkpoint on. One at a time holds the lock `LOCK`."""
+
+    def __init__(self, database: Database, index: SearchIndex, checkpoint: Checkpoint, uid: str) -> None:
+        self._database, self._index, self._uid = database, index, uid
+        self.checkpoint = checkpoint
+        self._sent = checkpoint.position
+        self._flying: deque[tuple[list[int], Position]] = deque()
+
+    def push(self, *, at_least: int = 0) -> None:
+        """Sends what the catalogue holds beyond what was sent, if that is `at_least` so many bytes; waits only for a place."""
+        for batch in self._batches():
+            if batch.last and sum(map(len, batch.documents)) < at_least:
+                return
+            tasks = [self._index.delete(ids, self._uid) for ids in catalogue.chunks(batch.gone, DELETE_AT_ONCE)]
+            if batch.documents:
+                tasks.append(self._index.send(batch.documents, self._uid))
+            self._flying.append((tasks, batch.reached))
+            self._sent = batch.reached
+            while len(self._flying) > IN_FLIGHT:
+                self._land()
+
+    def finish(self) -> None:
+        """Sends everything, and waits until the index has it."""
+        self.push()
+        while self._flying:
+            self._land()
+
+    def _land(self) -> None:
+        tasks, reached = self._flying[0]
+        for task in tasks:
+            self._index.wait(task)
+        self._flying.popleft()
+        was = self.checkpoint
+        self.checkpoint = Checkpoint(was.name, reached, was.fingerprint, was.target)
+        if reached != was.position:
+            with self._database.write() as connection:
+                write_checkpoint(connection, self.checkpoint)
+
+    def _batches(self) -> Iterator[Batch]:
+        """What the catalogue holds after what was sent, cut where a batch is full; the last one reaches the catalogue's end."""
+        with self._database.read() as connection:
+            reached = read_checkpoint(connection, CATALOGUE)
+        if reached is None or reached.position == self._sent:
+            return
+        documents: list[str] = []
+        gone: list[str] = []
+        size = 0
+        for row in self._rows(self._sent, reached.position):
+            if size >= BATCH_BYTES or len(documents) >= BATCH_DOCUMENTS or len(gone) >= BATCH_DOCUMENTS:
+                # Another entry of the same position may follow: only what is before it is complete.
+                yield Batch(documents, gone, Position(max(self._sent, row.position - 1)), last=False)
+                documents, gone, size = [], [], 0
+            if row.document is None:
+                gone.append(row.id)
+            else:
+                documents.append(with_server_json(row.document, row.text))
+                size += len(documents[-1])
+        yield Batch(documents, gone, reached.position, last=True)
+
+    def _rows(self, after: int, until: int) -> Iterator[Any]:
+        """The entries that events after a position touched, in the order of positions, a page at a time."""
+        last: tuple[int, str] = (after, "~")
+        while True:
+            with self._database.read() as connection:
+                query = (
+                    select(ENTRIES.c.id, ENTRIES.c.position, ENTRIES.c.document, RECORDS.c.text)
+                    .outerjoin_from(ENTRIES, RECORDS, ENTRIES.c.digest == RECORDS.c.digest)
+                    .where(
+                        ENTRIES.c.build == live_build(connection),
+                        ENTRIES.c.position <= until,
+                        or_(
+                            ENTRIES.c.position > last[0],
+                            and_(ENTRIES.c.position == last[0], ENTRIES.c.id > last[1]),
+                        ),
+                    )
+                    .order_by(ENTRIES.c.position, ENTRIES.c.id)
+                    .limit(READ_AT_ONCE)
+                )
+                rows = connection.execute(query).all()
+            if not rows:
+                return
+            yield from rows
+            last = (rows[-1].position, rows[-1].id)
+
+
+def catch_up(database: Database, index: SearchIndex) -> Position:
+    """Brings the index to where the catalogue is now; gives its checkpoint. Another process may do it meanwhile."""
+    with database.read() as connection:
+        goal = read_checkpoint(connection, CATALOGUE)
+    if goal is None:
+        return Position(0)
+    while True:
+        with database.try_lock(LOCK) as held:
+            if held:
+                filler = open_filler(database, index)
+                if filler is not None:
+                    filler.finish()
+                    return filler.checkpoint.position
+        if held:
+            rebuild(database, index)
+            continue
+        with database.read() as connection:
+            live = read_checkpoint(connection, LIVE)
+        if live is not None and live.position >= goal.position:
+            return live.position
+        time.sleep(LOCK_POLL_SECONDS)
+
+
+def open_filler(database: Database, index: SearchIndex) -> Filler | None:
+    """What goes on filling the live index, under the lock; None where it must be rebuilt first. Makes a missing index."""
+    identity = index.identity()
+    with database.read() as connection:
+        live, unfinished = read_checkpoint(connection, LIVE), read_checkpoint(connection, NEXT)
+    if identity is None:
+        live = Checkpoint(LIVE, Position(0), fingerprint(), index.create(index.uid))
+    elif unfinished is not None and unfinished.target == identity:
+        # A swap was made, and whoever made it ended before noting it.
+        live = Checkpoint(LIVE, unfinished.position, unfinished.fingerprint, identity)
+    elif live is None or live.target != identity:
+        return None
+    elif live.fingerprint == fingerprint():
+        return Filler(database, index, live, index.uid)
+    _note(database, live)
+    return Filler(database, index, live, index.uid) if live.fingerprint == fingerprint() else None
+
+
+def rebuild(database: Database, index: SearchIndex) -> Position:
+    """Fills a new index beside the live one, checks it, and swaps it in; gives its checkpoint.
+
+    The live index goes on meanwhile. Raises IndexRefused where the new index is not what the catalogue says.
+    """
+    with database.lock(LOCK + ".next"):
+        index.drop(index.next_uid)
+        checkpoint = Checkpoint(NEXT, Position(0), fingerprint(), index.create(index.next_uid))
+        with database.write() as connection:
+            write_checkpoint(connection, checkpoint)
+        filler = Filler(database, index, checkpoint, index.next_uid)
+        filler.finish()
+        with database.lock(LOCK):
+            filler.finish()
+            found = compare(database, index, index.next_uid)
+            if not found.agree:
+                raise IndexRefused(
+                    f"The rebuilt index differs from the catalogue ({found.summary}); it was not put in place, and the "
+                    "one that was there goes on. Try again; where it happens again, look at Meilisearch's log."
+                )
+            if index.identity() is None:
+                index.create(index.uid)
+            index.swap()
+            reached = filler.checkpoint
+            _note(database, Checkpoint(LIVE, reached.position, reached.fingerprint, reached.target))
+        index.drop(index.next_uid)
+        return reached.position
+
+
+def _note(database: Database, live: Checkpoint) -> None:
+    """Keeps the live index's checkpoint, and forgets the build that it came from."""
+    with database.write() as connection:
+        write_checkpoint(connection, live)
+        drop_checkpoint(connection, NEXT)

@@ -1,0 +1,151 @@
+"""Brings the catalogue over the log: a page of events, its rows and its checkpoint in one transaction.
+
+A checkpoint carries the fingerprint of the rules that built it. Under other rules the catalogue is built anew beside the live
+one, which goes on being read until the new one has caught up and takes its place in the transaction of its last page.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, select
+
+from indexer.database import Database
+from indexer.projections import catalogue
+from indexer.sql import upsert
+from indexer.store import read_log
+from indexer.tables import CheckpointRow, table
+from schemas.names import Position
+
+CHECKPOINTS = table(CheckpointRow)
+LIVE, NEXT = "catalogue", "catalogue.next"
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a view is, by which rules, and where it is kept."""
+
+    name: str
+    position: Position
+    fingerprint: str
+    target: str
+
+
+def read_checkpoint(connection: Connection, name: str, *, lock: bool = False) -> Checkpoint | None:
+    """A view's checkpoint, None where it was never begun; `lock` keeps others from moving it in this transaction."""
+    query = select(CHECKPOINTS).where(CHECKPOINTS.c.name == name)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    return None if row is None else Checkpoint(row.name, row.position, row.fingerprint, row.target)
+
+
+def write_checkpoint(connection: Connection, checkpoint: Checkpoint) -> None:
+    """Moves a checkpoint, in the transaction of what it covers."""
+    upsert(
+        connection,
+        CHECKPOINTS,
+        [
+            {
+                "name": checkpoint.name,
+                "position": checkpoint.position,
+                "fingerprint": checkpoint.fingerprint,
+                "target": checkpoint.target,
+            }
+        ],
+    )
+
+
+def drop_checkpoint(connection: Connection, name: str) -> None:
+    """Forgets a view."""
+    connection.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.name == name))
+
+
+def live_build(connection: Connection) -> int:
+    """The build of the catalogue that is read."""
+    checkpoint = read_checkpoint(connection, LIVE)
+    return 0 if checkpoint is None else int(checkpoint.target)
+
+
+def catch_up(database: Database, progress: Progress = lambda _: None, *, limit: int | None = None) -> Position:
+    """Brings the catalogue to the end of the log, under this program's rules; gives its checkpoint."""
+    while True:
+        with database.write() as connection:
+            live = read_checkpoint(connection, LIVE, lock=True)
+            if live is None:
+                live = Checkpoint(LIVE, Position(0), catalogue.fingerprint(), "1")
+                write_checkpoint(connection, live)
+            if live.fingerprint == catalogue.fingerprint():
+                moved = _step(connection, live, limit=limit)
+                if moved is None:
+                    return live.position
+                progress(moved.position)
+                continue
+        rebuild(database, progress, only_under_other_rules=True)
+
+
+def rebuild(
+    database: Database, progress: Progress = lambda _: None, *, only_under_other_rules: bool = False
+) -> Position:
+    """Builds the catalogue anew beside the live one, and puts it in its place; gives its checkpoint."""
+    with database.lock("catalogue.next"):
+        with database.read() as connection:
+            live = read_checkpoint(connection, LIVE)
+        if only_under_other_rules and live is not None and live.fingerprint == catalogue.fingerprint():
+            return live.position
+        build = begin_build(database)
+        while True:
+            with database.write() as connection:
+                build = read_checkpoint(connection, NEXT, lock=True) or build
+                moved = _step(connection, build)
+                if moved is None:
+                    write_checkpoint(connection, Checkpoint(LIVE, build.position, build.fingerprint, build.target))
+                    drop_checkpoint(connection, NEXT)
+                    catalogue.clear(connection, keep=[int(build.target)])
+                    return build.position
+                progress(moved.position)
+
+
+def begin_build(database: Database) -> Checkpoint:
+    """An empty build beside the live one; what an unfinished one left is dropped."""
+    with database.write() as connection:
+        live = live_build(connection)
+        build = Checkpoint(NEXT, Position(0), catalogue.fingerprint(), str(live + 1))
+        catalogue.clear(connection, keep=[live])
+        write_checkpoint(connection, build)
+    return build
+
+
+def fill(database: Database, build: Checkpoint, *, until: Position) -> str:
+    """Brings a build to a position; gives its digest."""
+    while True:
+        with database.write() as connection:
+            moved = _step(connection, build, until=until)
+        if moved is None:
+            break
+        build = moved
+    with database.read() as connection:
+        return catalogue.digest(connection, int(build.target))[1]
+
+
+def drop_build(database: Database) -> None:
+    """Drops the build beside the live one."""
+    with database.write() as connection:
+        drop_checkpoint(connection, NEXT)
+        catalogue.clear(connection, keep=[live_build(connection)])
+
+
+def _step(
+    connection: Connection, checkpoint: Checkpoint, *, limit: int | None = None, until: int | None = None
+) -> Checkpoint | None:
+    """One page of the log further, None at its end."""
+    page = (
+        read_log(connection, checkpoint.position)
+        if limit is None
+        else read_log(connection, checkpoint.position, limit=limit)
+    )
+    if not page:
+        return None
+    catalogue.apply(connection, int(checkpoint.target), page)
+    moved = Checkpoint(checkpoint.name, page[-1].position, checkpoint.fingerprint, checkpoint.target)
+    write_checkpoint(connection, moved)
+    return moved

@@ -1,0 +1,166 @@
+"""Reads for others: entries, histories, crawls, and where every source and projection stands. Changes nothing."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, case, func, select
+
+from indexer.clock import from_micros
+from indexer.crawls import CrawlState
+from indexer.documents import seconds, with_server_json
+from indexer.entry import merge
+from indexer.leases import STATES
+from indexer.projections import catalogue, runner
+from indexer.projections.catalogue import ENTRIES, VERSIONS
+from indexer.projections.runner import live_build
+from indexer.record import QUARANTINE
+from indexer.store import EVENTS, RECORDS, last_position, read_streams
+from indexer.versions import Version
+from schemas.events import Recorded, rfc3339
+from schemas.names import ServerName, SourceName, crawls_stream, document_id, listing_stream
+
+Json = dict[str, Any]
+
+
+def show(connection: Connection, name: ServerName) -> Json | None:
+    """A server's document with all its versions, the latest first; None for a name that no source ever listed."""
+    build = live_build(connection)
+    versions = catalogue.read_versions(connection, build, [name])[name]
+    if not versions:
+        return None
+    entry = merge(name, versions, catalogue.read_rules(connection, build))
+    found = connection.execute(
+        select(ENTRIES.c.document, RECORDS.c.text)
+        .outerjoin_from(ENTRIES, RECORDS, ENTRIES.c.digest == RECORDS.c.digest)
+        .where(ENTRIES.c.build == build, ENTRIES.c.id == document_id(name))
+    ).one()
+    document: Json = (
+        {"id": document_id(name), "name": name, "status": "deleted", "position": entry.position}
+        if found.document is None
+        else orjson.loads(with_server_json(found.document, found.text))
+    )
+    return {**document, "versions": [_version(version) for version in entry.versions]}
+
+
+def similar(connection: Connection, name: ServerName, limit: int = 5) -> list[str]:
+    """Names that a person may have meant: the same in other letter cases, or with the same last part."""
+    build = live_build(connection)
+    label = name.rpartition("/")[2].lower()
+    query = select(ENTRIES.c.name).where(
+        ENTRIES.c.build == build, func.lower(ENTRIES.c.name).contains(label, autoescape=True)
+    )
+    return list(connection.scalars(query.order_by(func.length(ENTRIES.c.name)).limit(limit)))
+
+
+def history(connection: Connection, name: ServerName) -> Iterator[Recorded]:
+    """A server's events, over all sources, in the order of the log."""
+    query = select(VERSIONS.c.source, VERSIONS.c.key).where(
+        VERSIONS.c.build == live_build(connection), VERSIONS.c.name == name
+    )
+    streams = [listing_stream(source, key) for source, key in connection.execute(query.distinct())]
+    return read_streams(connection, streams) if streams else iter(())
+
+
+def log_position(connection: Connection) -> int:
+    """The position of the last event."""
+    return last_position(connection)
+
+
+def lag(connection: Connection, checkpoint: int) -> int:
+    """How many events the log has after a checkpoint."""
+    return connection.scalar(select(func.count()).where(EVENTS.c.position > checkpoint)) or 0
+
+
+def projections(connection: Connection) -> list[Json]:
+    """Every projection with its checkpoint and its lag in events."""
+    found = []
+    for name in (runner.LIVE, "documents"):
+        checkpoint = runner.read_checkpoint(connection, name)
+        position = 0 if checkpoint is None else checkpoint.position
+        found.append({"name": name, "checkpoint": position, "lag": lag(connection, position)})
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStanding:
+    """Where a source stands, as the database knows it."""
+
+    state: CrawlState
+    holder: str | None
+    listings: int
+    versions: int
+    invalid: int
+    quarantined: int
+
+
+def standings(connection: Connection) -> dict[SourceName, SourceStanding]:
+    """Where every source stands that the log knows."""
+    listed = VERSIONS.c.withdrawn.is_(False)
+    query = (
+        select(
+            VERSIONS.c.source,
+            func.count(VERSIONS.c.key.distinct()),
+            func.count(),
+            func.sum(case((VERSIONS.c.valid.is_(False), 1), else_=0)),
+        )
+        .where(VERSIONS.c.build == live_build(connection), listed)
+        .group_by(VERSIONS.c.source)
+    )
+    counts = {row[0]: (row[1], row[2], int(row[3])) for row in connection.execute(query)}
+    quarantined = dict(
+        connection.execute(select(QUARANTINE.c.source, func.count()).group_by(QUARANTINE.c.source)).tuples().all()
+    )
+    return {
+        row.source: SourceStanding(
+            CrawlState.model_validate_json(row.state),
+            row.holder,
+            *counts.get(row.source, (0, 0, 0)),
+            quarantined.get(row.source, 0),
+        )
+        for row in connection.execute(select(STATES))
+    }
+
+
+def last_failure(connection: Connection, source: SourceName) -> str | None:
+    """The sentence of the crawl that failed last."""
+    query = (
+        select(EVENTS.c.data)
+        .where(EVENTS.c.stream == crawls_stream(source), EVENTS.c.type == "crawl.failed")
+        .order_by(EVENTS.c.revision.desc())
+        .limit(1)
+    )
+    data = connection.scalar(query)
+    return None if data is None else str(json.loads(data)["error"])
+
+
+def _version(version: Version) -> Json:
+    return {
+        "version": version.version,
+        "source": version.source,
+        "status": version.status,
+        "status_message": version.status_message,
+        "published_at": seconds(version.published_at),
+        "updated_at": seconds(version.updated_at),
+        "first_seen_at": seconds(version.first_seen_at),
+        "valid": version.valid,
+        "problems": [
+            {"rule": rule, "pointer": pointer, "severity": severity, "message": message}
+            for rule, pointer, severity, message in json.loads(version.problems)
+        ],
+        "digest": version.digest,
+        "position": version.position,
+    }
+
+
+def time_text(time: datetime | None) -> str | None:
+    """A time that may be missing, in RFC 3339."""
+    return None if time is None else rfc3339(time)
+
+
+def recorded_time(micros: int) -> str:
+    """Microseconds since 1970 in RFC 3339."""
+    return rfc3339(from_micros(micros))

@@ -1,0 +1,192 @@
+"""A page: read what is held, decide, append once.
+
+Everything a page does commits in one transaction: its events, what is held of its versions, and the crawl's cursor. What a
+page needs of the past is one query, however long the log is.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, literal, null, select, tuple_, union_all
+
+from indexer import leases
+from indexer.crawls import CrawlState, Walk, advance
+from indexer.leases import Lease
+from indexer.listing import Decided, Held, as_held, decide, missed_or_silent, newest
+from indexer.sql import insert_missing, upsert
+from indexer.store import STREAMS, Write, append
+from indexer.tables import HeldRow, QuarantineRow, table
+from indexer.text import ascii_json, canonical, digest
+from indexer.verdict import is_valid, problems
+from schemas.events import Counts, ListingChanged, ListingObserved, RecordQuarantined
+from schemas.names import (
+    Digest,
+    ListingKey,
+    Revision,
+    Slot,
+    SourceName,
+    StreamId,
+    crawls_stream,
+    listing_stream,
+    slot,
+)
+from schemas.observations import Observation, Page, Unidentified
+
+HELD, QUARANTINE = table(HeldRow), table(QuarantineRow)
+KEPT_OF_QUARANTINED = 64 * 2**10
+"""Characters of a record that cannot be identified which the log keeps."""
+
+Place = tuple[ListingKey, Slot]
+"""Where a version is held: its listing and its slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is held of a page's versions, and the last revisions of the streams that it may write to."""
+
+    held: dict[Place, Held]
+    revisions: dict[StreamId, Revision]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An observation, its digest, and the event that it is (None where it tells nothing new)."""
+
+    place: Place
+    seen: Observation
+    digest: Digest
+    event: Decided | None
+
+
+def record_page(
+    connection: Connection, lease: Lease, state: CrawlState, page: Page, *, at: datetime, requests: int, seconds: float
+) -> CrawlState:
+    """Records a page in the caller's transaction; gives the crawl's new state. Raises LeaseLost where a newer lease exists."""
+    walk = state.walk
+    assert walk is not None, "a page is recorded while a crawl is under way"
+    leases.check(connection, lease)
+    seen = distinct(page)
+    past = read_past(connection, lease.source, list(seen))
+    decisions = [_decide(lease.source, place, one, past) for place, one in seen.items()]
+    unidentified = {digest(one.record): one for one in page.records if isinstance(one, Unidentified)}
+    quarantined = _newly_quarantined(connection, lease.source, unidentified)
+
+    writes = [Write(listing_stream(lease.source, d.place[0]), d.event) for d in decisions if d.event is not None]
+    writes += [Write(crawls_stream(lease.source), event) for event in quarantined]
+    if writes:
+        position = append(connection, writes, at=at, crawl=state.crawl, known=past.revisions)
+        upsert(connection, HELD, [_held_row(lease.source, d) for d in decisions if d.event is not None])
+        rows = [{"source": lease.source, "digest": event.digest, "position": position} for event in quarantined]
+        insert_missing(connection, QUARANTINE, rows)
+
+    walk = _counted(walk, decisions, past, state.mark)
+    more = Counts(pages=1, requests=requests, observed=len(unidentified), quarantined=len(unidentified))
+    walk = walk.model_copy(update={"counts": add(walk.counts, more), "seconds": walk.seconds + seconds})
+    state = state.model_copy(update={"walk": advance(walk, page.next_cursor, served_at=page.served_at)})
+    leases.save(connection, lease, state)
+    return state
+
+
+def distinct(page: Page) -> dict[Place, Observation]:
+    """A page's observations, one a version."""
+    found: dict[Place, list[Observation]] = {}
+    for record in page.records:
+        if isinstance(record, Observation):
+            found.setdefault((record.key, slot(record.version)), []).append(record)
+    return {place: seen[0] if len(seen) == 1 else newest(seen) for place, seen in found.items()}
+
+
+def read_past(connection: Connection, source: SourceName, places: list[Place]) -> Past:
+    """What a page needs of the past, in one query."""
+    streams = {listing_stream(source, key) for key, _ in places} | {crawls_stream(source)}
+    held = select(
+        HELD.c.key, HELD.c.slot, HELD.c.digest, HELD.c.about, HELD.c.updated_at, HELD.c.withdrawn, literal(0)
+    ).where(HELD.c.source == source, tuple_(HELD.c.key, HELD.c.slot).in_(places))
+    revisions = select(STREAMS.c.stream, null(), null(), null(), null(), null(), STREAMS.c.revision).where(
+        STREAMS.c.stream.in_(streams)
+    )
+    past = Past({}, dict.fromkeys(streams, Revision(0)))
+    for key, in_slot, held_digest, about, updated_at, withdrawn, revision in connection.execute(
+        union_all(held, revisions) if places else revisions
+    ):
+        if in_slot is None:
+            past.revisions[key] = revision
+        else:
+            past.held[key, in_slot] = Held(held_digest, about, updated_at, bool(withdrawn))
+    return past
+
+
+def add(counts: Counts, more: Counts) -> Counts:
+    """The sum of two counts."""
+    return Counts(**{name: getattr(counts, name) + getattr(more, name) for name in Counts.model_fields})
+
+
+def _decide(source: SourceName, place: Place, seen: Observation, past: Past) -> Decision:
+    of_record = digest(seen.record)
+    return Decision(place, seen, of_record, decide(source, past.held.get(place), seen, of_record))
+
+
+def _held_row(source: SourceName, decision: Decision) -> dict[str, Any]:
+    held = as_held(decision.seen, decision.digest)
+    return {
+        "source": source,
+        "key": decision.place[0],
+        "slot": decision.place[1],
+        "digest": held.digest,
+        "about": held.about,
+        "updated_at": held.updated_at,
+        "withdrawn": held.withdrawn,
+    }
+
+
+def _newly_quarantined(
+    connection: Connection, source: SourceName, unidentified: dict[Digest, Unidentified]
+) -> list[RecordQuarantined]:
+    if not unidentified:
+        return []
+    known = set(
+        connection.scalars(
+            select(QUARANTINE.c.digest).where(
+                QUARANTINE.c.source == source, QUARANTINE.c.digest.in_(list(unidentified))
+            )
+        )
+    )
+    return [
+        RecordQuarantined(
+            source=source,
+            digest=of_record,
+            reason=one.reason,
+            size=len(canonical(one.record)),
+            text=ascii_json(one.record)[:KEPT_OF_QUARANTINED],
+        )
+        for of_record, one in unidentified.items()
+        if of_record not in known
+    ]
+
+
+def _counted(walk: Walk, decisions: list[Decision], past: Past, mark: datetime | None) -> Walk:
+    """The walk with a page's decisions counted; an audit sorts its differences, too."""
+    tally = dict.fromkeys(
+        ("new", "changed", "status_changed", "returned", "unchanged", "invalid", "missed", "silent"), 0
+    )
+    for decision in decisions:
+        event = decision.event
+        tally["unchanged" if event is None else _COUNTED_AS[event.type]] += 1
+        if isinstance(event, ListingObserved | ListingChanged) and not is_valid(problems(event.record)):
+            tally["invalid"] += 1
+        if event is not None and walk.mode == "audit":
+            escaped = missed_or_silent(decision.seen, past.held.get(decision.place), mark)
+            if escaped is not None:
+                tally[escaped] += 1
+    missed, silent = tally.pop("missed"), tally.pop("silent")
+    counts = add(walk.counts, Counts(observed=len(decisions), **tally))
+    return walk.model_copy(update={"counts": counts, "missed": walk.missed + missed, "silent": walk.silent + silent})
+
+
+_COUNTED_AS = {
+    "listing.observed": "new",
+    "listing.changed": "changed",
+    "listing.status_changed": "status_changed",
+    "listing.returned": "returned",
+}

@@ -1,0 +1,241 @@
+"""The search index: the only module that speaks to Meilisearch.
+
+Meilisearch says yes too early: what it accepted is a task in its queue, which may fail later. `send` and `delete` give the
+task's number; only `outcome` tells whether it succeeded. Settings are code: a change of them is a rebuild.
+"""
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from meilisearch import Client
+from meilisearch.errors import (
+    MeilisearchApiError,
+    MeilisearchCommunicationError,
+    MeilisearchError,
+    MeilisearchTimeoutError,
+)
+
+from indexer.errors import IndexRefused, IndexUnavailable
+
+SETTINGS: dict[str, Any] = {
+    "searchableAttributes": ["label", "title", "publisher", "description", "name", "package_identifiers"],
+    "filterableAttributes": [
+        *("id", "name", "namespace", "publisher", "aliases", "version", "status", "valid", "problems"),
+        *("registry_types", "transports", "package_identifiers", "remote_hosts", "requires_secrets", "has_remote"),
+        *(
+            "has_package",
+            "sources",
+            "source_count",
+            "repository.url",
+            "repository.source",
+            "topics",
+            "license",
+            "stars",
+        ),
+        *("archived", "pushed_at", "published_at", "updated_at", "first_seen_at", "position"),
+    ],
+    "sortableAttributes": [
+        *("name", "position", "published_at", "updated_at", "first_seen_at", "pushed_at", "stars"),
+        *("source_count", "version_count"),
+    ],
+    "stopWords": ["mcp", "server", "servers"],
+    "synonyms": {
+        "postgres": ["postgresql"],
+        "postgresql": ["postgres"],
+        "k8s": ["kubernetes"],
+        "kubernetes": ["k8s"],
+        "gdrive": ["google drive"],
+        "google drive": ["gdrive"],
+        "gcal": ["google calendar"],
+        "google calendar": ["gcal"],
+        "ms teams": ["microsoft teams"],
+        "microsoft teams": ["ms teams"],
+        "mongo": ["mongodb"],
+        "mongodb": ["mongo"],
+        "es": ["elasticsearch"],
+        "gh": ["github"],
+        "vscode": ["visual studio code"],
+        "visual studio code": ["vscode"],
+    },
+    "typoTolerance": {"disableOnAttributes": ["name", "package_identifiers"]},
+    "faceting": {"maxValuesPerFacet": 200},
+}
+
+Outcome = str | None
+"""How a task ended: its status, or None while it has not."""
+
+_ENDED = ("succeeded", "failed", "canceled")
+_KEY_SPACE = uuid.UUID("3a0f4c2e-5d0b-4c53-9d8a-6f0f4c6d8e11")
+
+
+def settings_fingerprint() -> str:
+    """What the index depends on besides its documents."""
+    return hashlib.sha256(json.dumps(SETTINGS, sort_keys=True).encode()).hexdigest()[:32]
+
+
+class SearchIndex:
+    """One index by its uid, on one Meilisearch. Every call raises IndexUnavailable or IndexRefused with a sentence."""
+
+    def __init__(self, url: str, key: str | None, uid: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.url, self.uid = url, uid
+        self._client = Client(url, key, timeout=60)
+        self._sleep = sleep
+
+    @property
+    def next_uid(self) -> str:
+        """The uid under which a rebuild fills the index that will take this one's place."""
+        return f"{self.uid}_next"
+
+    def identity(self, uid: str | None = None) -> str | None:
+        """What tells one filling of an index from another: it goes along when indexes are swapped. None without an index."""
+        with self._errors():
+            try:
+                return str(self._client.get_raw_index(uid or self.uid)["createdAt"])
+            except MeilisearchApiError as error:
+                if error.code == "index_not_found":
+                    return None
+                raise
+
+    def create(self, uid: str) -> str:
+        """An empty index with our settings; gives its identity."""
+        with self._errors():
+            self._succeed(self._client.create_index(uid, {"primaryKey": "id"}).task_uid)
+            self._succeed(self._client.index(uid).update_settings(SETTINGS).task_uid)
+        identity = self.identity(uid)
+        assert identity is not None, "an index that was just created is there"
+        return identity
+
+    def drop(self, uid: str) -> None:
+        """Deletes an index, where it is there."""
+        with self._errors():
+            if self.identity(uid) is not None:
+                self._succeed(self._client.delete_index(uid).task_uid)
+
+    def swap(self) -> None:
+        """Puts the next index in this one's place, at once for every reader; the old one is kept under the next uid."""
+        with self._errors():
+            self._succeed(self._client.swap_indexes([{"indexes": [self.uid, self.next_uid]}]).task_uid)
+
+    def send(self, documents: Sequence[str], uid: str | None = None) -> int:
+        """Hands over whole documents as JSON texts; gives the number of the task that will write them."""
+        with self._errors():
+            body = "\n".join(documents).encode()
+            return self._client.index(uid or self.uid).add_documents_ndjson(body, "id").task_uid
+
+    def delete(self, ids: Sequence[str], uid: str | None = None) -> int:
+        """Asks for documents to be deleted; gives the task's number."""
+        with self._errors():
+            return self._client.index(uid or self.uid).delete_documents(filter=_ids(ids)).task_uid
+
+    def outcome(self, task: int) -> Outcome:
+        """`succeeded` once a task succeeded, None while it waits or runs. Raises IndexRefused where it failed."""
+        with self._errors():
+            found = self._client.get_task(task)
+        if found.status not in _ENDED:
+            return None
+        if found.status != "succeeded":
+            raise IndexRefused(f"Index task {task} ({found.type}) {found.status}: {_message(found.error)}")
+        return found.status
+
+    def wait(self, task: int) -> None:
+        """Waits until a task succeeded, however long the queue is. Raises IndexRefused where it failed."""
+        pause = 0.005
+        while self.outcome(task) is None:
+            self._sleep(pause)
+            pause = min(pause * 1.5, 0.25)
+
+    def search(self, query: str, **options: Any) -> dict[str, Any]:
+        """Meilisearch's own answer to a search."""
+        with self._errors():
+            answer: dict[str, Any] = self._client.index(self.uid).search(query, options)
+            return answer
+
+    def count(self) -> int:
+        """How many documents the index holds; 0 without an index."""
+        if self.identity() is None:
+            return 0
+        with self._errors():
+            return int(self._client.index(self.uid).get_stats().number_of_documents)
+
+    def pages(self, uid: str | None = None, size: int = 500) -> Iterator[list[dict[str, Any]]]:
+        """All documents, page by page."""
+        offset = 0
+        while True:
+            found = self._fetch(uid or self.uid, {"offset": offset, "limit": size})
+            if not found:
+                return
+            yield found
+            offset += len(found)
+
+    def present(self, ids: Sequence[str], uid: str | None = None) -> set[str]:
+        """Those of some ids that the index holds."""
+        options = {"filter": _ids(ids), "limit": len(ids), "fields": ["id"]}
+        return {document["id"] for document in self._fetch(uid or self.uid, options)}
+
+    def version(self) -> str:
+        """Meilisearch's own version."""
+        with self._errors():
+            return str(self._client.get_version()["pkgVersion"])
+
+    def search_key(self) -> str:
+        """A key that can search this index and nothing else; made once, the same ever after."""
+        number = str(uuid.uuid5(_KEY_SPACE, self.uid))
+        with self._errors():
+            try:
+                return self._client.get_key(number).key
+            except MeilisearchApiError as error:
+                if error.code != "api_key_not_found":
+                    raise
+            return self._client.create_key(
+                {
+                    "uid": number,
+                    "name": f"mcp-indexer search {self.uid}",
+                    "description": "Searches the index of MCP servers, nothing else",
+                    "actions": ["search"],
+                    "indexes": [self.uid],
+                    "expiresAt": None,
+                }
+            ).key
+
+    def _fetch(self, uid: str, options: dict[str, Any]) -> list[dict[str, Any]]:
+        with self._errors():
+            found = self._client.http.post(f"indexes/{uid}/documents/fetch", options)
+        documents: list[dict[str, Any]] = found["results"]
+        return documents
+
+    def _succeed(self, task: int) -> None:
+        self.wait(task)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (MeilisearchCommunicationError, MeilisearchTimeoutError) as error:
+            raise IndexUnavailable(
+                f"Meilisearch at {self.url} does not answer; start it or check MCP_INDEXER_MEILI_URL. "
+                "What was crawled is in the log, and the next command that indexes goes on from there."
+            ) from error
+        except MeilisearchApiError as error:
+            if error.status_code >= 500:
+                raise IndexUnavailable(f"Meilisearch at {self.url} answers {error.status_code}: {error}") from error
+            if error.code in ("invalid_api_key", "missing_authorization_header"):
+                raise IndexRefused(
+                    f"Meilisearch at {self.url} refuses the key ({error}); set MCP_INDEXER_MEILI_KEY to one that may "
+                    "search, write documents and settings, and swap indexes."
+                ) from error
+            raise IndexRefused(f"Meilisearch at {self.url} refused: {error}") from error
+        except MeilisearchError as error:
+            raise IndexRefused(f"Meilisearch at {self.url} refused: {error}") from error
+
+
+def _ids(ids: Sequence[str]) -> str:
+    return f"id IN [{', '.join(ids)}]"
+
+
+def _message(error: Any) -> str:
+    return str(error.get("message", error)) if isinstance(error, dict) else str(error)

@@ -1,0 +1,154 @@
+"""The event store: appends facts, and gives them back in order.
+
+Positions rise in the order in which they become visible, so a reader that goes on from the last position it saw never skips
+one. On SQLite there is one writer at a time. On Postgres writers take a lock just before they insert and keep it until they
+commit; everything before the insert (reading the past, deciding) goes on side by side.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, text
+
+from indexer.clock import from_micros, to_micros
+from indexer.sql import insert_missing, upsert
+from indexer.tables import EventRow, RecordRow, StreamRow, table
+from indexer.text import ascii_json, read_json
+from schemas.events import AnyEvent, Recorded, WithRecord, event_data, read_event
+from schemas.names import CrawlId, Position, Revision, StreamId
+
+EVENTS, RECORDS, STREAMS = table(EventRow), table(RecordRow), table(StreamRow)
+
+PAGE_EVENTS = 2_000
+PAGE_BYTES = 8 * 2**20
+"""Readers get the log in pages of so many events, or of about so many characters of records where that is less."""
+
+_APPEND_LOCK = 0x6D637001
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """An event and the stream it goes to."""
+
+    stream: StreamId
+    event: AnyEvent
+
+
+def append(
+    connection: Connection,
+    writes: Sequence[Write],
+    *,
+    at: datetime,
+    crawl: CrawlId | None = None,
+    known: dict[StreamId, Revision] | None = None,
+) -> Position:
+    """Appends events in their order, in the caller's transaction; gives the position of the last event of the log.
+
+    `known` are the last revisions of streams, where the caller has read them already.
+    """
+    if writes and connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _APPEND_LOCK})
+    position = last_position(connection)
+    if not writes:
+        return position
+    streams = [write.stream for write in writes]
+    revisions = (
+        last_revisions(connection, streams) if known is None else {s: known.get(s, Revision(0)) for s in streams}
+    )
+    records: dict[str, str] = {}
+    rows: list[dict[str, Any]] = []
+    for write in writes:
+        position = Position(position + 1)
+        revisions[write.stream] = Revision(revisions[write.stream] + 1)
+        rows.append(_row(write, position, revisions[write.stream], to_micros(at), crawl))
+        if isinstance(write.event, WithRecord):
+            records.setdefault(write.event.digest, ascii_json(write.event.record))
+    insert_missing(connection, RECORDS, [{"digest": d, "text": t} for d, t in records.items()])
+    upsert(connection, STREAMS, [{"stream": s, "revision": r} for s, r in revisions.items()])
+    connection.execute(insert(EVENTS), rows)
+    return position
+
+
+def last_position(connection: Connection) -> Position:
+    """The position of the last event; 0 for an empty log."""
+    return Position(connection.scalar(select(func.max(EVENTS.c.position))) or 0)
+
+
+def last_revisions(connection: Connection, streams: Sequence[StreamId]) -> dict[StreamId, Revision]:
+    """The last revision of each stream; 0 for one that has no events."""
+    found = {stream: Revision(0) for stream in streams}
+    for stream, revision in connection.execute(select(STREAMS).where(STREAMS.c.stream.in_(list(found)))):
+        found[stream] = revision
+    return found
+
+
+def read_log(
+    connection: Connection, after: int = 0, *, until: int | None = None, limit: int = PAGE_EVENTS
+) -> list[Recorded]:
+    """The next events after a position, up to and with `until`: at most `limit`, fewer where their records are large."""
+    query = _SELECT.where(EVENTS.c.position > after).order_by(EVENTS.c.position).limit(limit)
+    if until is not None:
+        query = query.where(EVENTS.c.position <= until)
+    found: list[Recorded] = []
+    size = 0
+    with connection.execution_options(yield_per=200).execute(query) as rows:
+        for row in rows:
+            found.append(_recorded(row))
+            size += len(row.text or "") + len(row.data)
+            if size > PAGE_BYTES:
+                break
+    return found
+
+
+def read_all(connection: Connection, after: int = 0, *, limit: int | None = None) -> Iterator[Recorded]:
+    """Every event after a position, a page at a time; `limit` bounds how many."""
+    left = limit
+    while left is None or left > 0:
+        page = read_log(connection, after, limit=PAGE_EVENTS if left is None else min(left, PAGE_EVENTS))
+        if not page:
+            return
+        yield from page
+        after = page[-1].position
+        left = None if left is None else left - len(page)
+
+
+def read_streams(connection: Connection, streams: Sequence[StreamId]) -> Iterator[Recorded]:
+    """The events of some streams, in the order of the log."""
+    for row in connection.execute(_SELECT.where(EVENTS.c.stream.in_(streams)).order_by(EVENTS.c.position)):
+        yield _recorded(row)
+
+
+_SELECT = select(EVENTS, RECORDS.c.text).outerjoin_from(EVENTS, RECORDS, EVENTS.c.record == RECORDS.c.digest)
+
+
+def _row(write: Write, position: int, revision: int, at: int, crawl: CrawlId | None) -> dict[str, Any]:
+    data = event_data(write.event)
+    carries = isinstance(write.event, WithRecord)
+    if carries:
+        del data["record"]
+    return {
+        "position": position,
+        "stream": write.stream,
+        "revision": revision,
+        "type": write.event.type,
+        "recorded_at": at,
+        "crawl": crawl,
+        "record": write.event.digest if isinstance(write.event, WithRecord) else None,
+        "data": ascii_json(data),
+    }
+
+
+def _recorded(row: Row[Any]) -> Recorded:
+    data = read_json(row.data)
+    if row.text is not None:
+        data["record"] = read_json(row.text)
+    return Recorded(
+        position=row.position,
+        stream=row.stream,
+        revision=row.revision,
+        recorded_at=from_micros(row.recorded_at),
+        crawl=row.crawl,
+        event=read_event(row.type, data),
+    )

@@ -1,0 +1,175 @@
+"""The rows of the database.
+
+Three sorts of table: the log (`events`, `records`), which is the truth; working state that commits with the log (`streams`,
+`held`, `quarantine`, `crawl_state`, `budgets`), which says where each source stands; and views (`checkpoints`, `catalogue_*`), which
+can be thrown away. Text compares by bytes on every database. Times are microseconds since 1970 in UTC.
+
+Table classes do not validate what they are given: rows are written by SQLAlchemy core from values checked before.
+"""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+from sqlmodel import Field, SQLModel
+
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+BIG = BigInteger().with_variant(Integer, "sqlite")
+
+
+def text_column(*, key: bool = False, null: bool = False) -> Any:
+    """A text column that compares by bytes."""
+    return Field(sa_column=Column(TEXT, primary_key=key, nullable=null))
+
+
+class EventRow(SQLModel, table=True):
+    """The log. A row's raw record is in `records`, by digest."""
+
+    __tablename__ = "events"
+    __table_args__ = (Index("events_stream", "stream", "revision", unique=True),)
+
+    position: int = Field(sa_column=Column(BIG, primary_key=True, autoincrement=False))
+    stream: str = text_column()
+    revision: int
+    type: str = text_column()
+    recorded_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    crawl: str | None = text_column(null=True)
+    record: str | None = text_column(null=True)
+    data: str = text_column()
+
+
+class RecordRow(SQLModel, table=True):
+    """Raw records, each once, as ASCII JSON text."""
+
+    __tablename__ = "records"
+
+    digest: str = text_column(key=True)
+    text: str = text_column()
+
+
+class StreamRow(SQLModel, table=True):
+    """The last revision of each stream."""
+
+    __tablename__ = "streams"
+
+    stream: str = text_column(key=True)
+    revision: int
+
+
+class HeldRow(SQLModel, table=True):
+    """What a page is compared with: the last that was recorded of each version."""
+
+    __tablename__ = "held"
+
+    source: str = text_column(key=True)
+    key: str = text_column(key=True)
+    slot: str = text_column(key=True)
+    digest: str = text_column()
+    about: str = text_column()
+    updated_at: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    withdrawn: bool = False
+
+
+class QuarantineRow(SQLModel, table=True):
+    """The records that could not be identified and are not released."""
+
+    __tablename__ = "quarantine"
+
+    source: str = text_column(key=True)
+    digest: str = text_column(key=True)
+    position: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class CrawlStateRow(SQLModel, table=True):
+    """Where a source stands: one row a source, changed in the transaction of the page that it covers."""
+
+    __tablename__ = "crawl_state"
+
+    source: str = text_column(key=True)
+    lease: int = 0
+    holder: str | None = text_column(null=True)
+    held_until: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    configured: str | None = text_column(null=True)
+    state: str = text_column()
+
+
+class BudgetRow(SQLModel, table=True):
+    """When each host may be asked again; shared by all processes."""
+
+    __tablename__ = "budgets"
+
+    host: str = text_column(key=True)
+    next_at: float
+
+
+class CheckpointRow(SQLModel, table=True):
+    """How far a projection is, with the fingerprint of the rules that built it and the place that it fills."""
+
+    __tablename__ = "checkpoints"
+
+    name: str = text_column(key=True)
+    position: int = Field(sa_column=Column(BigInteger, nullable=False))
+    fingerprint: str = text_column()
+    target: str = text_column()
+
+
+class SchemaVersionRow(SQLModel, table=True):
+    """The last migration that was applied."""
+
+    __tablename__ = "schema_version"
+
+    version: int = Field(primary_key=True)
+
+
+class CatalogueSourceRow(SQLModel, table=True):
+    """A source as it is configured; `position` is the event that last changed what derives from it. `config` is JSON."""
+
+    __tablename__ = "catalogue_sources"
+
+    build: int = Field(primary_key=True)
+    source: str = text_column(key=True)
+    position: int = Field(sa_column=Column(BigInteger, nullable=False))
+    config: str = text_column()
+
+
+class CatalogueVersionRow(SQLModel, table=True):
+    """What one source says of one version, read and judged. `problems` is JSON: [[rule, pointer, severity, message], ...]."""
+
+    __tablename__ = "catalogue_versions"
+    __table_args__ = (Index("catalogue_versions_name", "build", "name"),)
+
+    build: int = Field(primary_key=True)
+    source: str = text_column(key=True)
+    key: str = text_column(key=True)
+    slot: str = text_column(key=True)
+    name: str = text_column()
+    version: str | None = text_column(null=True)
+    digest: str = text_column()
+    status: str = text_column()
+    status_message: str | None = text_column(null=True)
+    published_at: int | None = Field(sa_column=Column(BigInteger, nullable=True))
+    updated_at: int | None = Field(sa_column=Column(BigInteger, nullable=True))
+    first_seen_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    position: int = Field(sa_column=Column(BigInteger, nullable=False))
+    withdrawn: bool
+    valid: bool
+    problems: str = text_column()
+
+
+class CatalogueEntryRow(SQLModel, table=True):
+    """One server: its document but for `server_json` (JSON text; null when it is not in the index), whose record is `digest`."""
+
+    __tablename__ = "catalogue_entries"
+    __table_args__ = (Index("catalogue_entries_position", "build", "position", "id"),)
+
+    build: int = Field(primary_key=True)
+    id: str = text_column(key=True)
+    name: str = text_column()
+    position: int = Field(sa_column=Column(BigInteger, nullable=False))
+    digest: str | None = text_column(null=True)
+    document: str | None = text_column(null=True)
+
+
+def table(model: type[SQLModel]) -> Table:
+    """The SQLAlchemy table of a table class."""
+    found: Table = model.__table__  # type: ignore[attr-defined]
+    return found

@@ -1,0 +1,41 @@
+"""JSON as the log keeps it, and the digest by which two records are the same.
+
+The digest is the SHA-256 of a record's canonical form: JSON in UTF-8, keys sorted, nothing between the tokens. What orjson
+cannot write (lone surrogates, integers beyond 64 bits, very deep nesting) is written by the standard library, in ASCII. Text in
+the database is ASCII, with the keys in the upstream's order: no database refuses it, none changes it.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+import orjson
+
+from schemas.names import Digest
+
+
+def digest(record: Any) -> Digest:
+    """The digest of a JSON value; equal values have equal digests."""
+    return Digest(hashlib.sha256(canonical(record)).hexdigest())
+
+
+def canonical(record: Any) -> bytes:
+    """A JSON value's one spelling."""
+    try:
+        return orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return json.dumps(record, sort_keys=True, separators=(",", ":")).encode()
+
+
+def ascii_json(value: Any) -> str:
+    """A JSON value as ASCII text. A leading space says that only the standard library reads it back unchanged."""
+    try:
+        text = orjson.dumps(value)
+    except TypeError:
+        return " " + json.dumps(value, separators=(",", ":"))
+    return text.decode("ascii") if text.isascii() else json.dumps(value, separators=(",", ":"))
+
+
+def read_json(text: str) -> Any:
+    """The value that `ascii_json` wrote."""
+    return json.loads(text) if text.startswith(" ") else orjson.loads(text)

@@ -1,0 +1,150 @@
+"""Whether log, catalogue and index agree, and how they are made to.
+
+The catalogue is held against one built anew from the log, the index against the catalogue document by document. What is wrong
+with the log itself cannot be mended from anything; it is named.
+"""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, and_, func, select
+
+from indexer.database import Database
+from indexer.projections import catalogue, documents, runner
+from indexer.projections.catalogue import VERSIONS, chunks
+from indexer.projections.compare import Comparison, compare, expected_documents
+from indexer.projections.runner import LIVE, live_build, read_checkpoint
+from indexer.record import HELD
+from indexer.search import SearchIndex
+from indexer.store import EVENTS, STREAMS, last_position, read_log
+from indexer.text import digest
+from schemas.events import WithRecord
+
+NAMED = 100
+"""So many of each difference are named; all are counted."""
+
+
+@dataclass(slots=True)
+class LogReport:
+    """The log: how many events, and what is damaged."""
+
+    events: int = 0
+    damaged: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class CatalogueReport:
+    """The catalogue: its entries in the index, its digest, and that of one built anew from the same events."""
+
+    entries: int
+    digest: str
+    expected: str
+
+
+@dataclass(slots=True)
+class Report:
+    """What `verify` found."""
+
+    log: LogReport
+    catalogue: CatalogueReport
+    index: Comparison
+
+    @property
+    def ok(self) -> bool:
+        """Whether log, catalogue and index agree."""
+        return not self.log.damaged and self.catalogue.digest == self.catalogue.expected and self.index.agree
+
+
+def verify(database: Database, index: SearchIndex) -> Report:
+    """Brings catalogue and index to the log's end as it is now, and compares all three."""
+    runner.catch_up(database)
+    documents.catch_up(database, index)
+    log = check_log(database)
+    found = check_catalogue(database)
+    with database.lock(documents.LOCK):
+        filler = documents.open_filler(database, index)
+        if filler is not None:
+            filler.finish()
+        return Report(log, found, compare(database, index, index.uid))
+
+
+def repair(database: Database, index: SearchIndex, report: Report) -> None:
+    """Mends what a report found of catalogue and index, from the log."""
+    if report.catalogue.digest != report.catalogue.expected:
+        runner.rebuild(database)
+        documents.rebuild(database, index)
+        return
+    with database.lock(documents.LOCK):
+        for ids in chunks(report.index.extra, catalogue.NAMES_AT_ONCE):
+            index.wait(index.delete(ids))
+        for ids in chunks([*report.index.missing, *report.index.different], catalogue.NAMES_AT_ONCE):
+            with database.read() as connection:
+                wanted = expected_documents(connection, ids)
+            if wanted:
+                index.wait(index.send(list(wanted.values())))
+
+
+def check_log(database: Database) -> LogReport:
+    """Reads the whole log: streams without gaps, records that are what their digest says, what is held as it was recorded."""
+    report = LogReport()
+    after = 0
+    with database.read() as connection:
+        until = last_position(connection)
+        report.damaged += _broken_streams(connection)
+    while True:
+        with database.read() as connection:
+            page = read_log(connection, after, until=until)
+        if not page:
+            return report
+        report.events += len(page)
+        for recorded in page:
+            event = recorded.event
+            if isinstance(event, WithRecord) and digest(event.record) != event.digest:
+                report.damaged.append(f"event {recorded.position}: its record is not the one that its digest names")
+        after = page[-1].position
+
+
+def check_catalogue(database: Database) -> CatalogueReport:
+    """The live catalogue's digest, and that of a build of the same events made beside it and dropped again."""
+    with database.lock("catalogue.next"):
+        build = runner.begin_build(database)
+        with database.read() as connection:
+            live = read_checkpoint(connection, LIVE)
+            assert live is not None, "the catalogue was caught up"
+            entries, found = catalogue.digest(connection, int(live.target))
+        expected = runner.fill(database, build, until=live.position)
+        runner.drop_build(database)
+    return CatalogueReport(entries, found, expected)
+
+
+def _broken_streams(connection: Connection) -> list[str]:
+    revisions = (
+        select(EVENTS.c.stream, func.count().label("events"), func.max(EVENTS.c.revision).label("last"))
+        .group_by(EVENTS.c.stream)
+        .subquery()
+    )
+    query = (
+        select(revisions.c.stream)
+        .outerjoin_from(revisions, STREAMS, revisions.c.stream == STREAMS.c.stream)
+        .where((revisions.c.events != revisions.c.last) | STREAMS.c.revision.is_distinct_from(revisions.c.last))
+        .limit(NAMED)
+    )
+    found = [f"stream {stream}: revisions are missing" for stream in connection.scalars(query)]
+    live = read_checkpoint(connection, LIVE)
+    if live is None or live.position != last_position(connection):
+        return found  # a crawl goes on; what is held is ahead of the catalogue
+    held = (
+        select(HELD.c.source, HELD.c.key, HELD.c.slot)
+        .outerjoin_from(
+            HELD,
+            VERSIONS,
+            and_(
+                VERSIONS.c.build == live_build(connection),
+                VERSIONS.c.source == HELD.c.source,
+                VERSIONS.c.key == HELD.c.key,
+                VERSIONS.c.slot == HELD.c.slot,
+            ),
+        )
+        .where(VERSIONS.c.digest.is_distinct_from(HELD.c.digest) | VERSIONS.c.withdrawn.is_distinct_from(HELD.c.withdrawn))
+        .limit(NAMED)
+    )
+    return found + [f"{source} {key} {slot}: what is held is not what was recorded last" for source, key, slot in connection.execute(held)]

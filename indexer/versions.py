@@ -1,0 +1,88 @@
+"""A version at a source, as the catalogue knows it: the fold of its events. Pure."""
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from indexer.clock import to_micros
+from indexer.listing import micros
+from indexer.verdict import Problem, is_valid, problems
+from schemas.about import read_about
+from schemas.events import ListingEvent, ListingStatusChanged, ListingWithdrawn, Recorded, WithRecord
+from schemas.names import Digest, ListingKey, ServerName, Slot, SourceName, slot, storable
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What one source says of one version, read and judged. Times in microseconds; `problems` as JSON text."""
+
+    source: SourceName
+    key: ListingKey
+    slot: Slot
+    name: ServerName
+    version: str | None
+    digest: Digest
+    status: str
+    status_message: str | None
+    published_at: int | None
+    updated_at: int | None
+    first_seen_at: int
+    position: int
+    withdrawn: bool
+    valid: bool
+    problems: str
+
+
+Place = tuple[SourceName, ListingKey, Slot]
+
+
+def place(event: ListingEvent) -> Place:
+    """Where a version is kept."""
+    return event.source, event.key, slot(event.version)
+
+
+def fold(version: Version | None, recorded: Recorded) -> Version | None:
+    """A version after one more of its events. An event of a version that was never observed changes nothing."""
+    event = recorded.event
+    if isinstance(event, WithRecord):
+        found = problems(event.record)
+        return Version(
+            source=event.source,
+            key=event.key,
+            slot=slot(event.version),
+            name=server_name(event),
+            version=storable(event.version) if isinstance(event.version, str) else None,
+            digest=event.digest,
+            **_about(event.meta),
+            first_seen_at=to_micros(recorded.recorded_at) if version is None else version.first_seen_at,
+            position=recorded.position,
+            withdrawn=False,
+            valid=is_valid(found),
+            problems=_problems_text(found),
+        )
+    if version is None:
+        return None
+    if isinstance(event, ListingStatusChanged):
+        return replace(version, **_about(event.meta), position=recorded.position)
+    if isinstance(event, ListingWithdrawn):
+        return replace(version, withdrawn=True, position=recorded.position)
+    return version
+
+
+def server_name(event: ListingEvent) -> ServerName:
+    """The name under which a listing's server is known; its key where the source names none."""
+    return ServerName(storable(event.name)) if isinstance(event.name, str) and event.name else ServerName(event.key)
+
+
+def _about(meta: Any) -> dict[str, Any]:
+    about = read_about(meta)
+    return {
+        "status": about.status,
+        "status_message": None if about.status_message is None else storable(about.status_message),
+        "published_at": micros(about.published_at),
+        "updated_at": micros(about.updated_at),
+    }
+
+
+def _problems_text(found: tuple[Problem, ...]) -> str:
+    return json.dumps([[one.rule, one.pointer, one.severity, one.message] for one in found]) if found else "[]"

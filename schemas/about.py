@@ -1,0 +1,125 @@
+"""What a registry says about a version, beside its server.json, in every form it has had on the wire.
+
+To August 2025 it stood in the document (`status`, `version_detail.release_date`) or beside it under its own key; then
+in the document's `_meta`, snake_case to 2025-09-20 and camelCase for nine days; since then in a `_meta` beside it.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+OFFICIAL = "io.modelcontextprotocol.registry/official"
+
+Status = Literal["active", "deprecated", "deleted"]
+
+_OLD_WRAPPER = "x-io.modelcontextprotocol.registry"
+_OLD_BLOCK = "io.modelcontextprotocol.registry"
+_PUBLISHERS = "/publisher-provided"
+_TELLING = ("status", "publishedAt", "published_at")
+_STATUSES: dict[Any, Status] = {"active": "active", "deprecated": "deprecated", "deleted": "deleted"}
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A version's status and times, as its registry tells them; None for what it does not tell."""
+
+    status: Status
+    status_message: str | None
+    published_at: datetime | None
+    updated_at: datetime | None
+    status_changed_at: datetime | None
+    is_latest: bool | None
+
+
+def read_about(meta: Any) -> About:
+    """What the `_meta` beside a server tells, whatever JSON value it is."""
+    block = _block(meta)
+    status = block.get("status")
+    message = _either(block, "statusMessage", "status_message")
+    latest = _either(block, "isLatest", "is_latest")
+    published_at = read_time(_either(block, "publishedAt", "published_at") or block.get("release_date"))
+    changed_at = read_time(_either(block, "statusChangedAt", "status_changed_at"))
+    return About(
+        status=_STATUSES.get(status, "active") if isinstance(status, str) else "active",
+        status_message=message if isinstance(message, str) else None,
+        published_at=published_at,
+        updated_at=read_time(_either(block, "updatedAt", "updated_at")),
+        status_changed_at=changed_at or published_at,  # so the official registry filled what it had not kept
+        is_latest=latest if isinstance(latest, bool) else None,
+    )
+
+
+def read_time(text: Any) -> datetime | None:
+    """An RFC 3339 time, in UTC and cut to microseconds; None for what is none, or no year from 1 to 9999 holds."""
+    if not isinstance(text, str) or _RFC_3339.fullmatch(text) is None:
+        return None
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def unwrap(item: Any) -> tuple[Any, Any]:
+    """An item of a list as (record, meta): the server.json, and what the registry says about it, or None."""
+    if not isinstance(item, dict):
+        return item, None
+    if "server" not in item or isinstance(item.get("name"), str):
+        return _unwrap_flat(item)
+    if "_meta" in item or _OLD_WRAPPER not in item:
+        return item["server"], item.get("_meta")
+    record, said = _without_own_words(item["server"])
+    block = item[_OLD_WRAPPER]
+    return record, {_OLD_WRAPPER: {**block, **said} if isinstance(block, dict) else said or block}
+
+
+def _unwrap_flat(item: dict[str, Any]) -> tuple[Any, Any]:
+    record, said = _without_own_words(item)
+    inside = record.get("_meta")
+    key = next((key for key in (OFFICIAL, _OLD_BLOCK) if key in inside), None) if isinstance(inside, dict) else None
+    if key is None:
+        return record, {OFFICIAL: said} if said else None
+    block = inside[key]
+    kept = {name: value for name, value in inside.items() if name != key}
+    record = {name: value for name, value in record.items() if name != "_meta" or kept}
+    if kept:
+        record["_meta"] = kept
+    return record, {OFFICIAL: {**block, **said} if isinstance(block, dict) else said or block}
+
+
+def _without_own_words(record: Any) -> tuple[Any, dict[str, Any]]:
+    """A record of the generations that told status and release inside it, without them; and what they told."""
+    if not isinstance(record, dict):
+        return record, {}
+    said: dict[str, Any] = {}
+    detail = record.get("version_detail")
+    if isinstance(detail, dict):
+        said |= {name: detail[name] for name in ("release_date", "is_latest") if name in detail}
+        if said:
+            record = {**record, "version_detail": {name: detail[name] for name in detail if name not in said}}
+    if "status" in record:
+        said["status"] = record["status"]
+        record = {name: value for name, value in record.items() if name != "status"}
+    return record, said
+
+
+def _block(meta: Any) -> dict[str, Any]:
+    """The block of a `_meta` that tells of the version: the official one, else the first other by name."""
+    if not isinstance(meta, dict):
+        return {}
+    official = meta.get(OFFICIAL)
+    if isinstance(official, dict):
+        return official
+    for name in sorted(meta):
+        block = meta[name]
+        if isinstance(block, dict) and not name.endswith(_PUBLISHERS) and any(key in block for key in _TELLING):
+            return block
+    return {}
+
+
+def _either(block: dict[str, Any], camel: str, snake: str) -> Any:
+    found = block.get(camel)
+    return block.get(snake) if found is None else found

@@ -1,0 +1,244 @@
+"""The closed set of events: recorded facts, in the past tense.
+
+Names and fields are for ever. Fields are added, never changed; a shape that was written by an older program is lifted in
+`read_event`. What an upstream chose (`name`, `version`, `record`, `meta`) is kept as it was written, whatever its type.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from schemas.names import CrawlId, Digest, ListingKey, Position, Revision, SourceName, StreamId
+
+Mode = Literal["full", "incremental", "audit"]
+
+
+class Event(BaseModel):
+    """A recorded fact about one source."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    source: SourceName
+
+
+class ListingEvent(Event):
+    """A fact about one version of a server at one source."""
+
+    key: ListingKey
+    digest: Digest
+    name: Any = None
+    version: Any = None
+
+
+class ListingObserved(ListingEvent):
+    """A version was seen for the first time."""
+
+    type: Literal["listing.observed"] = "listing.observed"
+    record: Any = None
+    meta: Any = None
+
+
+class ListingChanged(ListingEvent):
+    """The record of a known version is another one now; what the source says about it may be, too."""
+
+    type: Literal["listing.changed"] = "listing.changed"
+    record: Any = None
+    meta: Any = None
+
+
+class ListingStatusChanged(ListingEvent):
+    """Only what the source says about a version changed: its status, its message or its times."""
+
+    type: Literal["listing.status_changed"] = "listing.status_changed"
+    meta: Any = None
+
+
+class ListingWithdrawn(ListingEvent):
+    """A version is no longer listed by its source."""
+
+    type: Literal["listing.withdrawn"] = "listing.withdrawn"
+    reason: str = ""
+
+
+class ListingReturned(ListingEvent):
+    """A version that was withdrawn is listed again."""
+
+    type: Literal["listing.returned"] = "listing.returned"
+    record: Any = None
+    meta: Any = None
+
+
+class RecordQuarantined(Event):
+    """A record cannot be identified; it is kept raw, its first 64 KiB where it is larger."""
+
+    type: Literal["record.quarantined"] = "record.quarantined"
+    digest: Digest
+    reason: str
+    size: int
+    text: str
+
+
+class RecordReleased(Event):
+    """A quarantined record was mended by its source, or is no longer listed."""
+
+    type: Literal["record.released"] = "record.released"
+    digest: Digest
+
+
+class CrawlStarted(Event):
+    """A crawl began; `since` is what an incremental one asks from, `cursor` where a resumed walk goes on."""
+
+    type: Literal["crawl.started"] = "crawl.started"
+    mode: Mode
+    since: datetime | None = None
+    cursor: str | None = None
+
+
+class Counts(BaseModel):
+    """What a crawl came to, in versions. observed = new + changed + status_changed + returned + unchanged + quarantined."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    pages: int = 0
+    requests: int = 0
+    observed: int = 0
+    new: int = 0
+    changed: int = 0
+    status_changed: int = 0
+    returned: int = 0
+    unchanged: int = 0
+    withdrawn: int = 0
+    quarantined: int = 0
+    invalid: int = 0
+
+
+class CrawlCompleted(Event):
+    """A crawl reached the end of what it asked for."""
+
+    type: Literal["crawl.completed"] = "crawl.completed"
+    mode: Mode
+    counts: Counts
+    seconds: float
+    mark: datetime | None = None
+    missed: int | None = None
+    silent: int | None = None
+
+
+class CrawlParked(Event):
+    """A complete walk did not see too much of what is held; nothing was withdrawn, a person is asked."""
+
+    type: Literal["crawl.parked"] = "crawl.parked"
+    mode: Mode
+    counts: Counts
+    seconds: float
+    candidates: int
+
+
+class CrawlFailed(Event):
+    """A crawl ended before its walk did; `error` is the sentence for a person."""
+
+    type: Literal["crawl.failed"] = "crawl.failed"
+    mode: Mode
+    counts: Counts
+    seconds: float
+    error: str
+
+
+class SourceConfigured(Event):
+    """A source is configured for the first time, or otherwise than before."""
+
+    type: Literal["source.configured"] = "source.configured"
+    kind: str
+    trust: int
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    enabled: bool = True
+    republish: bool = True
+
+
+class SourceRemoved(Event):
+    """A source is no longer configured; its listings leave the entries."""
+
+    type: Literal["source.removed"] = "source.removed"
+
+
+AnyEvent = Annotated[
+    ListingObserved
+    | ListingChanged
+    | ListingStatusChanged
+    | ListingWithdrawn
+    | ListingReturned
+    | RecordQuarantined
+    | RecordReleased
+    | CrawlStarted
+    | CrawlCompleted
+    | CrawlParked
+    | CrawlFailed
+    | SourceConfigured
+    | SourceRemoved,
+    Field(discriminator="type"),
+]
+WithRecord = ListingObserved | ListingChanged | ListingReturned
+"""The events that carry a raw record."""
+
+EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+
+
+def read_event(event_type: str, data: dict[str, Any]) -> AnyEvent:
+    """The event that was recorded, in today's shape. Raises pydantic's ValidationError on what is no event."""
+    return EVENT.validate_python({**data, "type": event_type})
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event with its place in the log. `recorded_at` is aware UTC; `crawl` names the crawl that saw it."""
+
+    position: Position
+    stream: StreamId
+    revision: Revision
+    recorded_at: datetime
+    crawl: CrawlId | None
+    event: AnyEvent
+
+
+def cloud_event(recorded: Recorded) -> dict[str, Any]:
+    """A recorded event as CloudEvents 1.0 has it, for `events` and for the exchange."""
+    event = recorded.event
+    time = rfc3339(recorded.recorded_at)
+    named = event.name if isinstance(event, ListingEvent) else None
+    return {
+        "specversion": "1.0",
+        "id": str(recorded.position),
+        "source": "mcp-indexer",
+        "type": event.type,
+        "subject": named if isinstance(named, str) and named else event.source,
+        "time": time,
+        "datacontenttype": "application/json",
+        "stream": recorded.stream,
+        "revision": recorded.revision,
+        "recordedtime": time,
+        "crawl": recorded.crawl,
+        "data": event_data(event),
+    }
+
+
+def event_data(event: AnyEvent) -> dict[str, Any]:
+    """An event's fields but its type, as JSON values."""
+    fields: dict[str, Any] = {}
+    for name in type(event).model_fields:
+        value = getattr(event, name)
+        if name == "type":
+            continue
+        if isinstance(value, datetime):
+            value = rfc3339(value)
+        elif isinstance(value, BaseModel):
+            value = value.model_dump()
+        fields[name] = value
+    return fields
+
+
+def rfc3339(time: datetime) -> str:
+    """A UTC time as every surface writes it: RFC 3339, microseconds, Z."""
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")

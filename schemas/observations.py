@@ -1,0 +1,40 @@
+"""What an adapter hands over: pages of observations, in the order its source gives them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from schemas.about import About
+from schemas.names import Cursor, ListingKey
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One version of a server, as one source showed it.
+
+    `name`, `version`, `record` and `meta` are as the upstream wrote them; `about` is `meta`, read.
+    """
+
+    key: ListingKey
+    name: Any
+    version: Any
+    record: Any
+    meta: Any
+    about: About
+
+
+@dataclass(frozen=True, slots=True)
+class Unidentified:
+    """A record that no listing can be found for: kept as written, with the reason."""
+
+    record: Any
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer, mapped. `next_cursor` is None on the last page; `served_at` is the upstream's clock, where it has one."""
+
+    records: tuple[Observation | Unidentified, ...]
+    next_cursor: Cursor | None
+    served_at: datetime | None = None

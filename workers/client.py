@@ -1,0 +1,39 @@
+"""The HTTP client: who we say we are, how long we wait, and what is taken from the environment."""
+
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.metadata import version
+from logging import WARNING, getLogger
+
+import httpx
+
+from indexer.errors import ConfigurationError
+from workers.bodies import ENCODINGS
+from workers.masking import Masking
+
+
+def client(contact: str | None, transport: httpx.BaseTransport | None = None) -> httpx.Client:
+    """A client that says who asks, takes proxies and certificates from the environment, and keeps no cookies."""
+    agent = f"mcp-indexer/{version('mcp-indexer')}" + (f" (+{contact})" if contact else "")
+    check_header("MCP_INDEXER_CONTACT", agent)
+    for name in ("httpx", "httpcore"):
+        getLogger(name).setLevel(WARNING)  # below that they write whole addresses, secrets included
+    try:
+        return httpx.Client(
+            transport=transport,
+            timeout=httpx.Timeout(60.0, connect=10.0),
+            headers={"User-Agent": agent, "Accept": "application/json", "Accept-Encoding": ENCODINGS},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        )
+    except (ValueError, OSError, ImportError, httpx.InvalidURL) as error:
+        raise ConfigurationError(
+            f"the environment's proxy or certificates cannot be used: {Masking().hide(str(error))}; check HTTP_PROXY, "
+            "HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+        ) from None
+
+
+def check_header(name: str, value: str) -> None:
+    """Raises ConfigurationError, without the value, where a header cannot hold it."""
+    if not (value.isascii() and value.isprintable() and value == value.strip()):
+        raise ConfigurationError(
+            f"{name}: its value cannot be sent in a header; it is to be printable ASCII without spaces around it"
+        )

@@ -1,0 +1,183 @@
+"""What the larger commands do: crawl several sources, check them, say where they stand."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from indexer import queries
+from indexer.crawls import CrawlState
+from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable, LeaseHeld, LeaseLost, McpIndexerError
+from indexer.queries import SourceStanding
+from schemas.names import SourceName
+from workers import report
+from workers.crawl import Crawl, Outcome
+from workers.indexing import Indexing
+from workers.kinds import KINDS
+from workers.source import Walk
+from workers.sources_file import SourceConfig
+from workers.wiring import Wiring
+
+Json = dict[str, Any]
+STALE_AFTER = 2
+"""A source is stale when its last completed crawl is longer ago than so many of its intervals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crawled:
+    """What a crawl of some sources came to."""
+
+    crawls: list[Outcome]
+    position: int
+    index_uid: str
+    documents: int
+    lag: int
+    index_error: str | None
+    interrupted: bool
+
+    @property
+    def exit_status(self) -> int:
+        """130 interrupted, 1 where a crawl failed or the index lags, 3 where one is parked, else 0."""
+        if self.interrupted:
+            return 130
+        statuses = {crawl.status for crawl in self.crawls}
+        if "failed" in statuses or self.index_error is not None:
+            return 1
+        return 3 if "parked" in statuses else 0
+
+
+def chosen(sources: list[SourceConfig], names: list[str]) -> list[SourceConfig]:
+    """The named sources, or all that are enabled. Raises ConfigurationError for a name that is not configured."""
+    known = {source.name: source for source in sources}
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(f"There is no source {name!r}; configured are {', '.join(sorted(known))}.")
+    return [known[name] for name in dict.fromkeys(names)] if names else [one for one in sources if one.enabled]
+
+
+def crawl_sources(wiring: Wiring, names: list[str], *, audit: bool, max_pages: int | None) -> Crawled:
+    """Crawls sources one after the other, and brings the index over what they said."""
+    configs = chosen(wiring.sources, names)
+    indexing = Indexing(wiring.database, wiring.index)
+    outcomes: list[Outcome] = []
+    interrupted = False
+    try:
+        for config in configs:
+            outcomes.append(_crawl_one(wiring, config, indexing, audit=audit, max_pages=max_pages))
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        indexing.close()
+    if not interrupted:
+        indexing.finish()
+    return _crawled(wiring, outcomes, indexing.error, interrupted)
+
+
+def _crawl_one(
+    wiring: Wiring, config: SourceConfig, indexing: Indexing, *, audit: bool, max_pages: int | None
+) -> Outcome:
+    name = SourceName(config.name)
+    supports_since = KINDS[config.kind].supports_since and config.options.get("since", True)
+    try:
+        crawl = Crawl(
+            wiring.database,
+            name,
+            supports_since,
+            clock=wiring.clock,
+            audit=audit,
+            audit_every=config.audit_every,
+        )
+    except LeaseHeld as error:
+        return Outcome(name, "full", "failed", error=str(error))
+    with report.crawling(config.name) as show:
+        seen = 0
+
+        def progress(state: CrawlState) -> None:
+            nonlocal seen
+            assert state.walk is not None
+            counts = state.walk.counts
+            show(counts)
+            indexing.step(counts.observed - counts.unchanged - seen)
+            seen = counts.observed - counts.unchanged
+
+        try:
+            opened = wiring.open_source(config, sleep=crawl.wait)
+            return crawl.run(opened, max_pages=max_pages, progress=progress)
+        except LeaseLost as error:
+            return Outcome(name, "full", "failed", error=str(error))
+        except ConfigurationError:
+            crawl.release()
+            raise
+
+
+def _crawled(wiring: Wiring, outcomes: list[Outcome], error: str | None, interrupted: bool) -> Crawled:
+    documents = 0
+    if error is None and not interrupted:
+        try:
+            documents = wiring.index().count()
+        except (IndexUnavailable, IndexRefused) as refused:
+            error = str(refused)
+    with wiring.database.read() as connection:
+        lag = next(one["lag"] for one in queries.projections(connection) if one["name"] == "documents")
+        position = queries.log_position(connection)
+    return Crawled(outcomes, position, wiring.settings.index, documents, lag, error, interrupted)
+
+
+def check_sources(wiring: Wiring, names: list[str]) -> list[Json]:
+    """Asks each source for its first page; records nothing."""
+    found: list[Json] = []
+    for config in chosen(wiring.sources, names):
+        try:
+            page = wiring.open_source(config).source.fetch(Walk(), None)
+        except McpIndexerError as error:
+            found.append({"name": config.name, "ok": False, "records": None, "error": str(error)})
+        else:
+            found.append({"name": config.name, "ok": True, "records": len(page.records), "error": None})
+    return found
+
+
+def status_of(wiring: Wiring) -> Json:
+    """Where every configured source and every projection stands."""
+    configs = wiring.sources
+    now = wiring.clock()
+    with wiring.database.read() as connection:
+        standings = queries.standings(connection)
+        sources = [_standing(config, standings[SourceName(config.name)], now) for config in configs]
+        for source in sources:
+            source["error"] = queries.last_failure(connection, source["name"]) if source["state"] == "failing" else None
+        projections = queries.projections(connection)
+        position = queries.log_position(connection)
+    return {"sources": sources, "log": {"position": position}, "projections": projections, "index": _index(wiring)}
+
+
+def _standing(config: SourceConfig, standing: SourceStanding, now: datetime) -> Json:
+    state = standing.state
+    completed = state.completed_at
+    return {
+        "name": config.name,
+        "kind": config.kind,
+        "state": freshness(state, config.every, now),
+        "last_completed": queries.time_text(completed),
+        "next_due": queries.time_text(now if completed is None else completed + config.every),
+        "listings": standing.listings,
+        "versions": standing.versions,
+        "invalid": standing.invalid,
+        "quarantined": standing.quarantined,
+        "holder": standing.holder,
+    }
+
+
+def freshness(state: CrawlState, every: timedelta, now: datetime) -> str:
+    """How far a source can be relied on: never crawled to the end, failing, stale, or fresh."""
+    if state.failed:
+        return "failing"
+    if state.completed_at is None:
+        return "never"
+    return "stale" if now - state.completed_at > STALE_AFTER * every else "fresh"
+
+
+def _index(wiring: Wiring) -> Json:
+    try:
+        index = wiring.index()
+        return {"uid": index.uid, "url": index.url, "documents": index.count(), "error": None}
+    except McpIndexerError as error:
+        return {"uid": wiring.settings.index, "url": wiring.settings.meili_url, "documents": None, "error": str(error)}

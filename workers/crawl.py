@@ -1,0 +1,236 @@
+"""The crawl loop: one source, one walk, page by page, each recorded before the next is asked for.
+
+It can be stopped between any two pages, or killed anywhere: where it stands is in the database, written in the transaction of
+the page that it covers.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal, Protocol
+
+from sqlalchemy import Connection, select
+
+from indexer import crawls, leases
+from indexer.clock import Clock
+from indexer.crawls import CrawlState
+from indexer.database import Database
+from indexer.errors import SourceMalformed, SourceRefused, SourceUnavailable
+from indexer.leases import Lease
+from indexer.record import HELD, add, record_page
+from indexer.store import Write, append
+from schemas.events import Counts, CrawlCompleted, CrawlFailed, CrawlStarted, Mode
+from schemas.names import CrawlId, SourceName, crawls_stream
+from schemas.observations import Page
+from workers.source import Source, Walk
+
+Status = Literal["completed", "interrupted", "parked", "failed"]
+RENEW_SECONDS = 15.0
+"""A crawl that waits says at least so often that it still lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a crawl came to. `missed` and `silent` are None outside audits."""
+
+    source: SourceName
+    mode: Mode
+    status: Status
+    counts: Counts = Counts()
+    seconds: float = 0.0
+    missed: int | None = None
+    silent: int | None = None
+    error: str | None = None
+
+
+class Opened(Protocol):
+    """A source that can be fetched from, with the number of requests that were sent to it so far."""
+
+    source: Source
+
+    @property
+    def requests(self) -> int: ...
+
+
+class Crawl:
+    """One crawl of one source, from taking its lease to giving it back."""
+
+    def __init__(
+        self,
+        database: Database,
+        name: SourceName,
+        supports_since: bool,
+        *,
+        clock: Clock,
+        audit: bool = False,
+        audit_every: timedelta = timedelta.max,
+    ) -> None:
+        """Takes the lease, and begins a crawl or goes on with the one that was interrupted. Raises LeaseHeld.
+
+        It is an audit where that is asked for, or where the last full walk began longer ago than `audit_every`.
+        """
+        self._database, self._name, self._clock = database, name, clock
+        with database.write() as connection:
+            self._lease, state = leases.claim(connection, name, holder=leases.this_process())
+            now = clock()
+            audit = audit or (state.full_at is not None and now - state.full_at >= audit_every)
+            crawl = CrawlId(uuid.uuid4().hex)
+            state, new = crawls.begin(state, crawl=crawl, at=now, audit=audit, supports_since=supports_since)
+            self.state = state
+            if new:
+                walk = self._walk
+                begun = CrawlStarted(source=name, mode=walk.mode, since=walk.since, cursor=walk.cursor)
+                self._append(connection, begun)
+            leases.save(connection, self._lease, state)
+        self._renewed = self._timed = time.monotonic()
+        self._requests = 0
+
+    def run(
+        self,
+        opened: Opened,
+        *,
+        max_pages: int | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        progress: Callable[[CrawlState], None] = lambda _: None,
+    ) -> Outcome:
+        """Fetches and records until the walk ends, `max_pages` are done, or `stop` says so.
+
+        Raises LeaseLost where another process took over; KeyboardInterrupt passes through once the lease is given back.
+        """
+        pages = 0
+        try:
+            while max_pages is None or pages < max_pages:
+                page = opened.source.fetch(Walk(since=self._walk.since), self._walk.cursor)
+                if crawls.repeats(self._walk, page.next_cursor):
+                    raise SourceMalformed(
+                        f"{self._name}: the source gave the same cursor twice ({str(page.next_cursor)[:80]!r}), so its pages run in "
+                        "a circle; what was read is kept. Tell its operator."
+                    )
+                done = self._record(page, opened)
+                progress(self.state)
+                if done is not None:
+                    return done
+                pages += 1
+                if stop():
+                    break
+        except SourceUnavailable as error:
+            return self._fail(str(error), opened, resume=True)
+        except (SourceRefused, SourceMalformed) as error:
+            return self._fail(str(error), opened, resume=False)
+        except KeyboardInterrupt:
+            self.release()
+            raise
+        self.release()
+        return self._outcome("interrupted")
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps while the source asks for patience, and keeps the lease meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if time.monotonic() - self._renewed > RENEW_SECONDS:
+                with self._database.write() as connection:
+                    leases.renew(connection, self._lease)
+                self._renewed = time.monotonic()
+            time.sleep(min(left, RENEW_SECONDS))
+
+    def release(self) -> None:
+        """Gives the lease back; the crawl is interrupted and can be taken up by whoever comes next."""
+        with self._database.write() as connection:
+            leases.release(connection, self._lease)
+
+    @property
+    def _walk(self) -> crawls.Walk:
+        assert self.state.walk is not None, "a crawl under way has a walk"
+        return self.state.walk
+
+    def _record(self, page: Page, opened: Opened) -> Outcome | None:
+        """One page, in one transaction; with the last one, the end of the crawl."""
+        now = time.monotonic()
+        with self._database.write() as connection:
+            state = record_page(
+                connection,
+                self._lease,
+                self.state,
+                page,
+                at=self._clock(),
+                requests=opened.requests - self._requests,
+                seconds=now - self._timed,
+            )
+            if page.next_cursor is None:
+                self._refuse_emptying(connection, state)
+                self.state = state
+                outcome = self._outcome("completed")
+                self._append(
+                    connection,
+                    CrawlCompleted(
+                        source=self._name,
+                        mode=outcome.mode,
+                        counts=outcome.counts,
+                        seconds=round(outcome.seconds, 3),
+                        mark=self._walk.mark,
+                        missed=outcome.missed,
+                        silent=outcome.silent,
+                    ),
+                )
+                leases.save(connection, self._lease, crawls.completed(state, at=self._clock()))
+                leases.release(connection, self._lease)
+        self.state = state
+        self._requests, self._timed, self._renewed = opened.requests, now, now
+        return outcome if page.next_cursor is None else None
+
+    def _refuse_emptying(self, connection: Connection, state: CrawlState) -> None:
+        walk = state.walk
+        assert walk is not None
+        if walk.mode == "incremental" or walk.counts.observed > 0:
+            return
+        held = connection.scalar(select(HELD.c.key).where(HELD.c.source == self._name, ~HELD.c.withdrawn).limit(1))
+        if held is not None:
+            raise SourceMalformed(
+                f"{self._name}: the source lists nothing at all, and it had listings before; nothing was withdrawn. "
+                "Look at the source; where it really was emptied, remove it from the sources file."
+            )
+
+    def _fail(self, error: str, opened: Opened, *, resume: bool) -> Outcome:
+        more = Counts(requests=opened.requests - self._requests)
+        walk = self._walk.model_copy(
+            update={
+                "counts": add(self._walk.counts, more),
+                "seconds": self._walk.seconds + time.monotonic() - self._timed,
+            }
+        )
+        self.state = self.state.model_copy(update={"walk": walk})
+        outcome = self._outcome("failed", error)
+        with self._database.write() as connection:
+            leases.check(connection, self._lease)
+            self._append(
+                connection,
+                CrawlFailed(
+                    source=self._name,
+                    mode=outcome.mode,
+                    counts=outcome.counts,
+                    seconds=round(outcome.seconds, 3),
+                    error=error,
+                ),
+            )
+            leases.save(connection, self._lease, crawls.failed(self.state, resume=resume))
+            leases.release(connection, self._lease)
+        return outcome
+
+    def _append(self, connection: Connection, event: CrawlStarted | CrawlCompleted | CrawlFailed) -> None:
+        append(connection, [Write(crawls_stream(self._name), event)], at=self._clock(), crawl=self.state.crawl)
+
+    def _outcome(self, status: Status, error: str | None = None) -> Outcome:
+        walk = self._walk
+        audit = walk.mode == "audit"
+        return Outcome(
+            source=self._name,
+            mode=walk.mode,
+            status=status,
+            counts=walk.counts,
+            seconds=walk.seconds,
+            missed=walk.missed if audit else None,
+            silent=walk.silent if audit else None,
+            error=error,
+        )

@@ -1,0 +1,74 @@
+"""From the log to the index while a crawl goes on: the catalogue keeps up, and documents are sent in few large batches."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from indexer.database import Database
+from indexer.errors import IndexRefused, IndexUnavailable
+from indexer.projections import documents, runner
+from indexer.projections.documents import Filler
+from indexer.search import SearchIndex
+
+STEP_SECONDS = 1.0
+STEP_EVENTS = 1_000
+SEND_BYTES = 4 * 2**20
+"""What waits is sent when it is so much, or when the crawl ends."""
+
+
+class Indexing:
+    """Brings catalogue and index over the log. An index that is down is noted and left; the log has everything."""
+
+    def __init__(self, database: Database, open_index: Callable[[], SearchIndex]) -> None:
+        self._database, self._open_index = database, open_index
+        self._stack = ExitStack()
+        self._filler: Filler | None = None
+        self._stepped, self._waiting = time.monotonic(), 0
+        self.error: str | None = None
+
+    def step(self, events: int) -> None:
+        """Called between pages, with the number of events since the last call; goes on when enough has come together."""
+        self._waiting += events
+        if self._waiting < STEP_EVENTS and time.monotonic() - self._stepped < STEP_SECONDS:
+            return
+        if self._waiting:
+            runner.catch_up(self._database)
+            self._noting(self._send)
+        self._stepped, self._waiting = time.monotonic(), 0
+
+    def finish(self) -> None:
+        """Brings everything to the log's end, and waits until the index has it."""
+        runner.catch_up(self._database)
+        self._noting(self._complete)
+
+    def close(self) -> None:
+        """Lets others fill the index."""
+        self._filler = None
+        self._stack.close()
+
+    def _send(self) -> None:
+        if self.error is not None:
+            return
+        if self._filler is None:
+            if not self._stack.enter_context(self._database.try_lock(documents.LOCK)):
+                self._stack.close()
+                return
+            self._filler = documents.open_filler(self._database, self._open_index())
+            if self._filler is None:
+                self._stack.close()
+                return
+        self._filler.push(at_least=SEND_BYTES)
+
+    def _complete(self) -> None:
+        if self._filler is not None and self.error is None:
+            self._filler.finish()
+        self.close()
+        self.error = None
+        documents.catch_up(self._database, self._open_index())
+
+    def _noting(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except (IndexUnavailable, IndexRefused) as error:
+            self.error = str(error)
+            self.close()

@@ -1,0 +1,257 @@
+"""What the commands print: data on stdout, as JSON or for people; progress and sentences on stderr.
+
+Text that an upstream wrote is never passed to a terminal as it is: control characters are written as escapes.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from indexer.verify import NAMED, Report
+from schemas.events import Counts
+from workers.sources_file import SourceConfig
+
+if TYPE_CHECKING:
+    from workers.commands import Crawled
+    from workers.crawl import Outcome
+
+Json = dict[str, Any]
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: object) -> str:
+    """Text with its control and direction characters written as escapes."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
+
+
+def say(sentence: str) -> None:
+    """A sentence for the person at the terminal, on stderr."""
+    sys.stderr.write(printable(sentence) + "\n")
+    sys.stderr.flush()
+
+
+def json_out(value: Any) -> None:
+    """One JSON value on one line of stdout."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def line(*parts: object) -> None:
+    """One line of data for people, on stdout."""
+    sys.stdout.write("  ".join(printable(part) for part in parts) + "\n")
+
+
+def table(columns: list[str], rows: list[list[object]]) -> None:
+    """Rows for people, on stdout."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        shown.add_row(*("" if value is None else printable(value) for value in row))
+    Console(file=sys.stdout, markup=False, highlight=False, width=None if sys.stdout.isatty() else 200).print(shown)
+
+
+@contextmanager
+def crawling(source: str) -> Iterator[Callable[[Counts], None]]:
+    """Progress of a crawl: a live line on a terminal, a line every hundred pages elsewhere."""
+    console = Console(stderr=True, markup=False, highlight=False)
+    if not console.is_terminal:
+        yield lambda counts: say(_progress(source, counts)) if counts.pages % 100 == 0 else None
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(source, total=None)
+        yield lambda counts: progress.update(task, description=_progress(source, counts))
+
+
+def progress(what: str) -> Callable[[int], None]:
+    """Progress of a rebuild, by position."""
+    if not sys.stderr.isatty():
+        return lambda _: None
+
+    def show(position: int) -> None:
+        sys.stderr.write(f"\r{what}: position {position:,}")
+        sys.stderr.flush()
+
+    return show
+
+
+def crawled(result: "Crawled", *, as_json: bool) -> None:
+    """The summary of `crawl`."""
+    for crawl in result.crawls:
+        if crawl.error is not None:
+            say(crawl.error)
+    if result.index_error is not None:
+        say(result.index_error)
+    if result.interrupted:
+        say("Interrupted; what was recorded is kept, and the next crawl goes on from there.")
+    if as_json:
+        index = {"uid": result.index_uid, "documents": result.documents, "lag": result.lag}
+        json_out({"crawls": [crawl_json(one) for one in result.crawls], "log": {"position": result.position}, "index": index})
+        return
+    columns = ["source", "mode", "status", "pages", "observed", "new", "changed", "unchanged", "invalid", "quarantined", "seconds"]
+    rows = [crawl_json(one) for one in result.crawls]
+    table(columns, [[row[column] for column in columns] for row in rows])
+    line(f"log at {result.position}, index {result.index_uid!r} holds {result.documents} documents, lag {result.lag}")
+
+
+def crawl_json(crawl: "Outcome") -> Json:
+    """A crawl as `crawl --json` and `crawls --json` have it."""
+    found: Json = {"source": crawl.source, "mode": crawl.mode, "status": crawl.status, **crawl.counts.model_dump()}
+    found |= {"missed": crawl.missed, "silent": crawl.silent, "seconds": round(crawl.seconds, 3)}
+    return found if crawl.error is None else {**found, "error": crawl.error}
+
+
+def found(answer: Json, *, as_json: bool) -> None:
+    """What `search` found."""
+    if as_json:
+        json_out(answer)
+        return
+    table(
+        ["name", "version", "description"],
+        [[hit["name"], hit["version"], (hit["description"] or "")[:80]] for hit in answer["hits"]],
+    )
+    for facet, values in answer["facets"].items():
+        line(f"{facet}:", ", ".join(f"{value} {count}" for value, count in values.items()))
+    line(f"{len(answer['hits'])} of {answer['total']}")
+
+
+def entry(found_entry: Json, *, as_json: bool) -> None:
+    """An entry with its versions."""
+    if as_json:
+        json_out(found_entry)
+        return
+    for key, value in found_entry.items():
+        if key not in ("versions", "server_json") and value not in (None, [], ""):
+            line(f"{key}:", value if isinstance(value, str | int) else json.dumps(value))
+    table(
+        ["version", "source", "status", "valid", "published", "problems"],
+        [
+            [one["version"], one["source"], one["status"], one["valid"], one["published_at"], len(one["problems"])]
+            for one in found_entry["versions"]
+        ],
+    )
+
+
+def event(recorded: Json, *, as_json: bool) -> None:
+    """One event."""
+    if as_json:
+        json_out(recorded)
+        return
+    version = recorded["data"].get("version")
+    line(recorded["id"], recorded["recordedtime"], recorded["type"], recorded["subject"], "" if version is None else version)
+
+
+def standing(status: Json, *, as_json: bool) -> None:
+    """Where everything stands."""
+    if as_json:
+        json_out(status)
+        return
+    columns = ["name", "kind", "state", "last_completed", "next_due", "listings", "versions", "invalid", "quarantined"]
+    table(columns, [[source[column] for column in columns] for source in status["sources"]])
+    for source in status["sources"]:
+        if source["error"]:
+            line(f"{source['name']}:", source["error"])
+    for one in status["projections"]:
+        line(f"{one['name']}: checkpoint {one['checkpoint']} of {status['log']['position']}, lag {one['lag']}")
+    index = status["index"]
+    line(index["error"] or f"index {index['uid']!r} at {index['url']}: {index['documents']} documents")
+
+
+def configured(sources: list[SourceConfig], *, as_json: bool) -> None:
+    """The configured sources."""
+    from workers.kinds import KINDS
+
+    rows = [
+        {
+            **one.model_dump(mode="json", exclude={"options", "every", "audit_every"}),
+            "every": one.every.total_seconds(),
+            "audit_every": one.audit_every.total_seconds(),
+            "options": one.options,
+            "licence": KINDS[one.kind].licence,
+        }
+        for one in sources
+    ]
+    if as_json:
+        for row in rows:
+            json_out(row)
+        return
+    columns = ["name", "kind", "url", "every", "audit_every", "trust", "enabled", "licence"]
+    table(columns, [[row[column] for column in columns] for row in rows])
+
+
+def checked(results: list[Json], *, as_json: bool) -> None:
+    """Whether sources can be reached and read."""
+    for one in results:
+        if as_json:
+            json_out(one)
+        elif one["ok"]:
+            line(f"{one['name']}: reached and read, {one['records']} records on its first page")
+        else:
+            say(f"{one['name']}: {one['error']}")
+
+
+def rebuilt(result: Json, *, as_json: bool) -> None:
+    """What was rebuilt."""
+    if as_json:
+        json_out(result)
+        return
+    for one in result["projections"]:
+        line(f"{one['name']}: checkpoint {one['checkpoint']}, lag {one['lag']}")
+
+
+def verified(found_report: Report, *, repaired: bool, as_json: bool) -> None:
+    """Whether log, catalogue and index agree."""
+    index = found_report.index
+    differences = {"missing": index.missing, "extra": index.extra, "different": index.different}
+    result: Json = {
+        "ok": found_report.ok or repaired,
+        "repaired": repaired,
+        "log": {"events": found_report.log.events, "damaged": found_report.log.damaged[:NAMED]},
+        "catalogue": asdict(found_report.catalogue),
+        "index": {"documents": index.documents},
+    }
+    for kind, names in differences.items():
+        result["index"][kind] = sorted(names.values())[:NAMED]
+        result["index"][f"{kind}_count"] = len(names)
+    if as_json:
+        json_out(result)
+        return
+    line(f"log: {result['log']['events']} events, {len(found_report.log.damaged)} damaged")
+    for damage in result["log"]["damaged"]:
+        line("  damaged:", damage)
+    agrees = found_report.catalogue.digest == found_report.catalogue.expected
+    line(f"catalogue: {found_report.catalogue.entries} entries,", "as the log says" if agrees else "not as the log says")
+    line(f"index: {index.documents} documents, {index.summary}")
+    for kind in differences:
+        for name in result["index"][kind]:
+            line(f"  {kind}:", name)
+    if repaired:
+        line("repaired: log, catalogue and index agree now")
+
+
+def keys(found_keys: Json, *, as_json: bool) -> None:
+    """The index's address and its search key."""
+    if as_json:
+        json_out(found_keys)
+        return
+    for key, value in found_keys.items():
+        line(f"{key}:", value)
+
+
+def examined(parts: list[Json], *, as_json: bool) -> None:
+    """Every part, and what to do where it does not work."""
+    for part in parts:
+        if as_json:
+            json_out(part)
+        else:
+            line("ok " if part["ok"] else "NOT", f"{part['part']}:", part["said"])

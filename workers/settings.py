@@ -1,0 +1,43 @@
+"""The environment, read once.
+
+Every variable begins with MCP_INDEXER_. Secrets stay in the environment: a source names the variable that holds its token.
+"""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from indexer.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """What an operator sets in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="MCP_INDEXER_", env_ignore_empty=True, extra="ignore")
+
+    home: Path = Path(".mcp-indexer")
+    sources: Path = Path("sources.toml")
+    database_url: SecretStr | None = None
+    meili_url: str | None = None
+    meili_key: SecretStr | None = None
+    meili_binary: str | None = None
+    index: str = Field(default="servers", pattern=r"^[A-Za-z0-9_-]{1,400}$")
+    contact: str | None = Field(default=None, max_length=200, pattern=r"^[\x21-\x7e]+$")
+
+    @property
+    def database(self) -> str:
+        """The database's URL: the one that is set, or SQLite under home."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home.resolve() / 'log.sqlite'}"
+
+
+def read_settings() -> Settings:
+    """The settings of this process. Raises ConfigurationError naming the variable that cannot be used."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problem = error.errors()[0]
+        variable = "MCP_INDEXER_" + "_".join(str(part) for part in problem["loc"]).upper()
+        raise ConfigurationError(f"{variable} cannot be used: {problem['msg']}; change it or unset it.") from error

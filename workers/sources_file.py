@@ -1,0 +1,123 @@
+"""The sources file: what operators configure, checked before anything is done."""
+
+import re
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from indexer.errors import ConfigurationError
+from schemas.events import SourceConfigured
+from schemas.names import SourceName
+from workers.kinds import KINDS
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def interval(text: Any) -> timedelta:
+    """An interval as the file writes it: a whole number and s, m, h, d or w. Raises ValueError."""
+    found = re.fullmatch(r"([1-9]\d{0,8})([smhdw])", text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError('an interval is a whole number and s, m, h, d or w, such as "30m", "1h" or "1d"')
+    try:
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    except OverflowError as error:
+        raise ValueError("an interval of more than a million years is none") from error
+
+
+Interval = Annotated[timedelta, BeforeValidator(interval)]
+
+
+class SourceConfig(BaseModel):
+    """One `[[source]]` of the file. `options` are what the kind defines itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+    kind: str
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")]
+    every: Interval = timedelta(hours=1)
+    audit_every: Interval = timedelta(days=1)
+    trust: Annotated[int, Field(ge=0, le=1_000)] = 50
+    token_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 120
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    enabled: bool = True
+    republish: bool = True
+    options: dict[str, Any] = {}
+
+    def configured(self) -> SourceConfigured:
+        """What the log remembers of it."""
+        return SourceConfigured(
+            source=SourceName(self.name),
+            kind=self.kind,
+            trust=self.trust,
+            include=self.include,
+            exclude=self.exclude,
+            enabled=self.enabled,
+            republish=self.republish,
+        )
+
+
+def read_sources(path: Path) -> list[SourceConfig]:
+    """The configured sources. Raises ConfigurationError with what is wrong, where, and what to do."""
+    try:
+        with path.open("rb") as file:
+            content = tomllib.load(file)
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"There is no sources file at {path}; write one with a [[source]] (see README, Configuration), "
+            "or set MCP_INDEXER_SOURCES to where it is."
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(f"The sources file {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The sources file {path} is not TOML: {error}.") from error
+    unknown = sorted(content.keys() - {"source"})
+    if unknown:
+        raise ConfigurationError(f"{path} has {unknown[0]!r} at its top; it holds [[source]] tables and nothing else.")
+    entries = content.get("source", [])
+    if not isinstance(entries, list) or not entries:
+        raise ConfigurationError(f"{path} configures no source; add a [[source]] with name, kind and url.")
+    sources = [_source(path, number, entry) for number, entry in enumerate(entries, start=1)]
+    seen: set[str] = set()
+    for source in sources:
+        if source.name in seen:
+            raise ConfigurationError(f"{path} has two sources named {source.name!r}; give one of them another name.")
+        seen.add(source.name)
+    return sources
+
+
+def _source(path: Path, number: int, entry: Any) -> SourceConfig:
+    if not isinstance(entry, dict):
+        raise ConfigurationError(f"{path}, source {number}: write it as a [[source]] table.")
+    where = f"{path}, source {entry.get('name', number)!r}"
+    known = {key: value for key, value in entry.items() if key in SourceConfig.model_fields and key != "options"}
+    rest = {key: value for key, value in entry.items() if key not in known}
+    try:
+        config = SourceConfig(**known)
+    except ValidationError as error:
+        raise ConfigurationError(f"{where}: {_problem(error)}.") from error
+    kind = KINDS.get(config.kind)
+    if kind is None:
+        raise ConfigurationError(f"{where}: kind {config.kind!r} is not known; known are {', '.join(sorted(KINDS))}.")
+    try:
+        kind.Options.model_validate(rest)
+    except ValidationError as error:
+        raise ConfigurationError(f"{where}: {_problem(error)}.") from error
+    return config.model_copy(update={"options": rest})
+
+
+def _problem(error: ValidationError) -> str:
+    """The first of pydantic's findings as half a sentence."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing":
+        return f"{key!r} is missing"
+    if problem["type"] == "extra_forbidden":
+        return f"{key!r} is no key of a source of this kind; README, Configuration, lists them"
+    said = problem["msg"].removeprefix("Value error, ")
+    return f"{key} = {problem['input']!r} cannot be used: {said[:1].lower()}{said[1:]}"

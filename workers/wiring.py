@@ -1,0 +1,107 @@
+"""Builds the real things from the settings; the one place that does."""
+
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from indexer.budgets import HostBudgets
+from indexer.clock import Clock, machine_clock
+from indexer.database import Database
+from indexer.errors import ConfigurationError
+from indexer.migrations import migrate
+from indexer.search import SearchIndex
+from indexer.sources import remember_sources
+from workers import fetch
+from workers.embedded import EmbeddedMeilisearch
+from workers.fetch import Fetcher
+from workers.kinds import KINDS
+from workers.meili_binary import find_binary
+from workers.settings import Settings
+from workers.source import Source
+from workers.sources_file import SourceConfig, read_sources
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedSource:
+    """A source and the fetcher that counts its requests."""
+
+    source: Source
+    fetcher: Fetcher
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent to it."""
+        return self.fetcher.requests
+
+
+class Wiring:
+    """What one process works with, each part made when it is first needed, closed together."""
+
+    def __init__(self, settings: Settings, say: Callable[[str], None], clock: Clock = machine_clock) -> None:
+        self.settings, self.clock = settings, clock
+        self._say = say
+        self._embedded: EmbeddedMeilisearch | None = None
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, its tables brought to this program's version."""
+        database = Database(self.settings.database)
+        migrate(database)
+        return database
+
+    @cached_property
+    def sources(self) -> list[SourceConfig]:
+        """The configured sources; what changed about them since the log last heard is appended."""
+        sources = read_sources(self.settings.sources)
+        remember_sources(self.database, [source.configured() for source in sources], at=self.clock())
+        return sources
+
+    def index(self) -> SearchIndex:
+        """The search index: on the Meilisearch that is configured, or on the embedded one."""
+        settings = self.settings
+        if settings.meili_url is not None:
+            key = None if settings.meili_key is None else settings.meili_key.get_secret_value()
+            return SearchIndex(settings.meili_url.rstrip("/"), key, settings.index)
+        if self._embedded is None:
+            self._embedded = EmbeddedMeilisearch(
+                settings.home, binary=lambda: find_binary(settings.home, settings.meili_binary, self._say)
+            )
+        address = self._embedded.ensure()
+        return SearchIndex(address.url, address.key, settings.index)
+
+    def open_source(self, config: SourceConfig, sleep: Callable[[float], None] = time.sleep) -> OpenedSource:
+        """A source that can be fetched from. Raises ConfigurationError where its token is not in the environment."""
+        kind = KINDS[config.kind]
+        options = kind.Options.model_validate(config.options)
+        token = self._token(config)
+        fetcher = Fetcher(
+            fetch.client(self.settings.contact),
+            HostBudgets(self.database, time.time),
+            per_minute=config.requests_per_minute,
+            headers=kind.headers(options, token),
+            secrets=[token] if token else [],
+            sleep=sleep,
+            jitter=random.random,
+            clock=self.clock,
+        )
+        return OpenedSource(kind(config.url, options, fetcher), fetcher)
+
+    def close(self) -> None:
+        """Lets go of everything."""
+        if self._embedded is not None:
+            self._embedded.close()
+        if "database" in self.__dict__:
+            self.database.close()
+
+    def _token(self, config: SourceConfig) -> str | None:
+        if config.token_env is None:
+            return None
+        token = os.environ.get(config.token_env)
+        if not token:
+            raise ConfigurationError(
+                f"The source {config.name!r} takes its token from {config.token_env}, which is not set in the environment."
+            )
+        return token
