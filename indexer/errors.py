@@ -13,6 +13,14 @@ class ConfigurationError(McpIndexerError):
     """What an operator wrote or asked for cannot be used; exit status 2."""
 
 
+class NotFound(McpIndexerError):
+    """What was asked for is not known."""
+
+
+class Interrupted(McpIndexerError):
+    """A person or the system asked the process to stop; exit status 130."""
+
+
 class SourceUnavailable(McpIndexerError):
     """A source did not answer, or said later: try again later."""
 

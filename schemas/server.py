@@ -105,10 +105,11 @@ def _package(package: dict[str, Any]) -> ServerPackage:
 
 
 def _remote(remote: dict[str, Any]) -> ServerRemote:
-    transport, url = _transport(remote)
+    kind, url = _text(remote, "type", "transport_type"), _text(remote, "url")
+    transport = _transport(remote)
     return ServerRemote(
-        type=_text(remote, "type", "transport_type") or transport,
-        url=_text(remote, "url") or url,
+        type=transport[0] if kind is None else kind,
+        url=transport[1] if url is None else url,
         requires_secrets=_has_secret(remote, _DEEPEST),
     )
 

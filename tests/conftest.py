@@ -20,6 +20,7 @@ from tests.servers import (
     Server,
     ServerMissing,
 )
+from workers.meili_binary import find_binary
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -139,8 +140,6 @@ def rabbitmq_url(rabbitmq_server: RabbitServer) -> str:
 @pytest.fixture(scope="session")
 def meilisearch_binary() -> Path:
     """The same search for it as the program's own; what it installs stays in the checkout for `make run`."""
-    from workers.meili_binary import find_binary
-
     configured = os.environ.get("MCP_INDEXER_MEILI_BINARY")
     try:
         return find_binary(CHECKOUT / ".mcp-indexer", configured, lambda line: print(line, file=sys.stderr))  # noqa: T201 - progress

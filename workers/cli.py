@@ -8,13 +8,12 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 
 from indexer import queries
-from indexer.errors import ConfigurationError, McpIndexerError
+from indexer.errors import ConfigurationError, Interrupted, McpIndexerError, NotFound
 from indexer.projections import documents, runner
 from indexer.store import read_all
 from indexer.verify import repair as mend
@@ -28,7 +27,7 @@ from workers.doctor import examine
 from workers.settings import read_settings
 from workers.wiring import Wiring
 
-DONE, FAILED, USAGE, ATTENTION, INTERRUPTED = 0, 1, 2, 3, 130
+FAILED, USAGE, ATTENTION, INTERRUPTED = 1, 2, 3, 130
 
 app = typer.Typer(
     name="mcp-indexer",
@@ -50,6 +49,8 @@ def wired() -> Iterator[Wiring]:
     wiring = Wiring(read_settings(), report.say)
     try:
         yield wiring
+    except KeyboardInterrupt as error:
+        raise Interrupted("Interrupted; what was recorded is kept, and the same command goes on from there.") from error
     finally:
         wiring.close()
 
@@ -110,7 +111,7 @@ def show(
     if version is not None:
         entry["versions"] = [one for one in entry["versions"] if one["version"] == version]
         if not entry["versions"]:
-            raise ConfigurationError(f"{name} has no version {version!r}; `mcp-indexer show {name}` lists those it has.")
+            raise NotFound(f"{name} has no version {version!r}; `mcp-indexer show {name}` lists those it has.")
     report.entry(entry, as_json=as_json)
 
 
@@ -231,31 +232,24 @@ def main() -> None:
     """Runs a command; what was foreseen ends as one sentence on stderr and an exit status."""
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        status_code = app(standalone_mode=False)
+        app()
     except ConfigurationError as error:
-        report.say(str(error))
-        sys.exit(USAGE)
+        _end(error, USAGE)
+    except Interrupted as error:
+        _end(error, INTERRUPTED)
     except McpIndexerError as error:
-        report.say(str(error))
-        sys.exit(FAILED)
-    except (KeyboardInterrupt, typer.Abort):
-        report.say("Interrupted; what was recorded is kept, and the same command goes on from there.")
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(FAILED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(USAGE)
-    except typer.Exit as ended:
-        sys.exit(ended.exit_code)
-    sys.exit(status_code if isinstance(status_code, int) else DONE)
+        _end(error, FAILED)
+
+
+def _end(error: McpIndexerError, exit_status: int) -> NoReturn:
+    report.say(str(error))
+    sys.exit(exit_status)
 
 
 def _terminated(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _unknown(name: str, similar: list[str]) -> ConfigurationError:
+def _unknown(name: str, similar: list[str]) -> NotFound:
     meant = f" Did you mean {', '.join(similar)}?" if similar else " `mcp-indexer search` finds names by words."
-    return ConfigurationError(f"No source ever listed a server named {name!r}.{meant}")
+    return NotFound(f"No source ever listed a server named {name!r}.{meant}")

@@ -1,7 +1,7 @@
 """A home's own Meilisearch, as the commands of that home see it: they hold it, and ask where it is.
 
-One is shared by all of them. The first holder starts its keeper (`workers.keeper`), which ends it when the last is gone,
-however that went.
+One is shared by all of them. The first holder starts its keeper (`workers.keeper`), which ends it when the last is
+gone, however that went.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from indexer.errors import IndexUnavailable
-from workers.meili_folder import MeiliFolder, State, ask, last_words, try_lock, unusable
+from workers.meili_folder import MeiliFolder, State, ask, try_lock, unusable
 
 PATIENCE = 60.0
 """Seconds that `ensure` waits for Meilisearch, not counting the time to find its program."""
@@ -99,7 +99,8 @@ class EmbeddedMeilisearch:
 
     def _started(self, folder: MeiliFolder, binary: Path) -> Address:
         """Wait until Meilisearch answers, starting a keeper whenever there is none."""
-        before, deadline, keepers = folder.state(), time.monotonic() + self._patience, 0
+        before, said = folder.state(), folder.log_size()
+        deadline, keepers = time.monotonic() + self._patience, 0
         while True:
             with _chance(folder) as lock:
                 if lock is None:
@@ -110,7 +111,7 @@ class EmbeddedMeilisearch:
                     if after.failure and after != before:  # of a keeper that tried while we waited
                         raise self._failed(folder, after.failure)
                     if keepers == _KEEPERS:
-                        raise self._failed(folder, last_words(folder.log) or "its keeper went without a word")
+                        raise self._failed(folder, folder.last_words(said) or "its keeper went without a word")
                     _start_keeper(folder, binary, lock)
                     keepers += 1
             self._still_waiting(folder, deadline)

@@ -132,13 +132,14 @@ class Fetcher:
     def _target(self, url: str, params: Params) -> httpx.URL:
         try:
             target = httpx.URL(url)
+            target.raw_host.decode().encode("idna")  # the socket does so, and its error would pass httpx by
             if params:
                 query = httpx.QueryParams(dict(params) if isinstance(params, Mapping) else [*params])
                 target = target.copy_with(params=target.params.merge(query))
         except (httpx.InvalidURL, ValueError) as error:
             raise self._no_address(url, self._masking.hide(str(error))) from None
-        if target.scheme not in ("http", "https") or not target.host:
-            raise self._no_address(url, "it starts with https:// or http:// and a host")
+        if target.scheme not in ("http", "https") or not target.host or (target.port or 1) > 65_535:
+            raise self._no_address(url, "an address is https:// or http://, a host, and a port up to 65535 if any")
         return target.copy_with(fragment=None)
 
     def _no_address(self, url: str, why: str) -> ConfigurationError:
@@ -165,7 +166,12 @@ class Fetcher:
             # No error of httpx is chained to ours: its text may hold what is not to be shown.
             with self._client.stream("GET", target, headers=self._headers, follow_redirects=False) as response:
                 return self._judge(response, target, deadline)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            # httpx reads a Location even where it is not to follow it, and its request itself is known to be good.
+            if isinstance(error, httpx.InvalidURL) or isinstance(error.__context__, httpx.InvalidURL):
+                raise SourceRefused(
+                    f"{self._shown(target)}: it points to what is no address; check the source's url"
+                ) from None
             why = self._masking.hide(f"{type(error).__name__}: {error}")
             raise _FailedError(printable(why)) from None
 

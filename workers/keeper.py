@@ -1,29 +1,27 @@
 """The keeper of one home's Meilisearch: `python -m workers.keeper FOLDER BINARY LOCK`.
 
-The first command that needs Meilisearch starts it, with `keeper.lock` already taken on descriptor LOCK, so there is never a
-second. It starts Meilisearch, starts it again when it dies, and ends it when no holder is left. Locks belong to the kernel:
-they go with their process, however it died.
+The first command that needs Meilisearch starts it, with `keeper.lock` already taken on descriptor LOCK, so there is
+never a second. It starts Meilisearch, starts it again when it dies, and ends it when no holder is left. Locks belong to
+the kernel: they go with their process, however it died.
 
-A command that comes while the keeper ends Meilisearch waits: the keeper ends only with `holders.lock` taken exclusively,
-and gives it back by exiting. So a holder that got its shared lock has a keeper that stays, or none and may start one.
+A command that comes while the keeper ends Meilisearch waits: the keeper ends only with `holders.lock` taken
+exclusively, and gives it back by exiting. So a holder that got its shared lock has a keeper that stays, or none and may
+start one.
 """
 
-import contextlib
 import fcntl
 import logging
 import os
 import re
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from workers.meili_folder import LOOPBACK, MeiliFolder, State, ask, last_words, try_lock
+from workers.meili_folder import LOOPBACK, MeiliFolder, State, ask, try_lock
+from workers.meili_process import end_leftover, free_port, start, stop
 
 GRACE = 1.5
 """Seconds without a holder before the end: the next command of a script finds Meilisearch warm."""
@@ -31,11 +29,8 @@ GRACE = 1.5
 _TICK = 0.25
 _STARTING_TICK = 0.02
 _START_LIMIT = 60.0
-_STOP_LIMIT = 10.0
 _QUICK = 10.0
 _TRIES = 4
-_PORTS_TRIED = 200
-_PR_SET_PDEATHSIG = 1
 _UNREADABLE_DB = re.compile(r"database version|version of the database|MDB_(INVALID|CORRUPTED|VERSION_MISMATCH)", re.I)
 
 log = logging.getLogger("keeper")
@@ -49,7 +44,6 @@ class Keeper:
         self._binary = binary
         self._lock = lock
         self._holders = folder.lock_file("holders")
-        self._die_together = _die_with_parent()
         self._idle_since: float | None = None
         self._told = False
 
@@ -62,20 +56,20 @@ class Keeper:
 
     def keep(self) -> str:
         """Returns when no holder is left, or with the reason when Meilisearch died too often."""
-        _end_leftover(self._folder)
+        end_leftover(self._folder)
         failures = 0
         while True:
-            begun, said = time.monotonic(), self._folder.log.stat().st_size
-            url = f"http://{LOOPBACK}:{self._free_port()}"
+            begun, said = time.monotonic(), self._folder.log_size()
+            url = f"http://{LOOPBACK}:{free_port(self._folder)}"
             try:
-                child = self._spawn(url)
+                child = start(self._folder, self._binary, url)
             except OSError as error:
                 return f"{self._binary} cannot be run ({error.strerror})"
             try:
                 if self._watch(child, url):
                     return ""
             finally:
-                _stop(child)
+                stop(child)
             reason = self._reason(child.returncode, said)
             log.warning("Meilisearch ended: %s", reason)
             if _UNREADABLE_DB.search(reason):
@@ -124,98 +118,11 @@ class Keeper:
         found = ask(url, "/version", self._folder.key())
         return None if found is None else str(found.get("pkgVersion", ""))
 
-    def _free_port(self) -> int:
-        """The port of last time; another, for good, where somebody else has that now."""
-        known = self._folder.port()
-        for port in [known or _any_port(), *(_any_port() for _ in range(_PORTS_TRIED))]:
-            if _is_free(port):
-                if port != known:
-                    self._folder.write_port(port)
-                return port
-        raise OSError(f"{_PORTS_TRIED} ports of {LOOPBACK} were tried, and none is free")
-
-    def _spawn(self, url: str) -> subprocess.Popen[bytes]:
-        path = self._folder.path
-        return subprocess.Popen(
-            [
-                *(self._binary, "--no-analytics", "--env", "production", "--http-addr", url.removeprefix("http://")),
-                *("--db-path", self._folder.db, "--dump-dir", path / "dumps", "--snapshot-dir", path / "snapshots"),
-            ],
-            env={"MEILI_LOG_LEVEL": "WARN", **os.environ, "MEILI_MASTER_KEY": self._folder.key()},
-            cwd=path,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=self._die_together,
-        )
-
     def _reason(self, status: int, said: int) -> str:
         """What a Meilisearch that died has to say; `said` is where its part of the log begins."""
         if status < 0:
             return f"it was ended by {signal.Signals(-status).name}"
-        return last_words(self._folder.log, said) or f"{self._binary} ended with status {status} and said nothing"
-
-
-def _die_with_parent() -> Callable[[], None] | None:
-    """What a child runs before it becomes Meilisearch, so that the kernel kills it with the keeper; None if it cannot.
-
-    The bond is to the thread that starts the child, which is why the keeper has only one.
-    """
-    if sys.platform != "linux":
-        return None
-    import ctypes
-
-    prctl, keeper = ctypes.CDLL(None).prctl, os.getpid()
-
-    def bond() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != keeper:
-            os._exit(1)
-
-    return bond
-
-
-def _any_port() -> int:
-    """Below those given to outgoing connections, so that it is likely to be free next time too."""
-    return secrets.choice(range(15_000, 32_000))
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
-
-
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
-    try:
-        child.wait(_STOP_LIMIT)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-
-
-def _end_leftover(folder: MeiliFolder) -> None:
-    """Kill a Meilisearch that outlived its keeper: two on one folder would damage it, and it does not look itself."""
-    pid = folder.state().pid
-    deadline = time.monotonic() + _STOP_LIMIT
-    while pid and str(folder.db) in _arguments(pid) and time.monotonic() < deadline:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(_STARTING_TICK)
-
-
-def _arguments(pid: int) -> list[str]:
-    """A process's arguments; none where it is gone."""
-    if Path("/proc/self").exists():
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
-        except OSError:
-            return []
-    shown = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return shown.stdout.split()
+        return self._folder.last_words(said) or f"{self._binary} ended with status {status} and said nothing"
 
 
 def main() -> None:

@@ -102,10 +102,22 @@ class MeiliFolder:
         """A descriptor that appends to the log."""
         return os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
+    def log_size(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
+
     def bound_log(self) -> None:
         """Empty the log when it has grown past a mebibyte; whoever writes it goes on from the start."""
-        if self.log.stat().st_size > _LOG_LIMIT:
+        if self.log_size() > _LOG_LIMIT:
             os.truncate(self.log, 0)
+
+    def last_words(self, after: int) -> str:
+        """The error that the log tells of after that many bytes, or else its last line."""
+        size = self.log_size()
+        with self.log.open("rb") as file:
+            file.seek(max(after if after <= size else 0, size - (1 << 16)))
+            lines = [_ANSI.sub("", line).strip() for line in file.read().decode(errors="replace").splitlines()]
+        errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+        return next(reversed(errors or [line for line in lines if line]), "")[:300].rstrip(".")
 
     def _read(self, name: str) -> str:
         try:
@@ -123,15 +135,6 @@ class MeiliFolder:
         except BaseException:
             os.unlink(draft)
             raise
-
-
-def last_words(log_file: Path, after: int = 0) -> str:
-    """The error that the log ends with, or else its last line."""
-    with log_file.open("rb") as file:
-        file.seek(max(after if after <= log_file.stat().st_size else 0, log_file.stat().st_size - (1 << 16)))
-        lines = [_ANSI.sub("", line).strip() for line in file.read().decode(errors="replace").splitlines()]
-    errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
-    return next(reversed(errors or [line for line in lines if line]), "")[:300].rstrip(".")
 
 
 def try_lock(handle: int, how: int) -> bool:

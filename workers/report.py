@@ -47,7 +47,7 @@ def json_out(value: Any) -> None:
 
 def line(*parts: object) -> None:
     """One line of data for people, on stdout."""
-    sys.stdout.write("  ".join(printable(part) for part in parts) + "\n")
+    sys.stdout.write(" ".join(printable(part) for part in parts) + "\n")
 
 
 def table(columns: list[str], rows: list[list[object]]) -> None:
@@ -230,7 +230,7 @@ def verified(found_report: Report, *, repaired: bool, as_json: bool) -> None:
     for damage in result["log"]["damaged"]:
         line("  damaged:", damage)
     agrees = found_report.catalogue.digest == found_report.catalogue.expected
-    line(f"catalogue: {found_report.catalogue.entries} entries,", "as the log says" if agrees else "not as the log says")
+    line(f"catalogue: {found_report.catalogue.entries} entries, {'' if agrees else 'not '}as the log says")
     line(f"index: {index.documents} documents, {index.summary}")
     for kind in differences:
         for name in result["index"][kind]:
@@ -254,4 +254,4 @@ def examined(parts: list[Json], *, as_json: bool) -> None:
         if as_json:
             json_out(part)
         else:
-            line("ok " if part["ok"] else "NOT", f"{part['part']}:", part["said"])
+            line("ok " if part["ok"] else "NOT", f"{part['part']}: {part['said']}")

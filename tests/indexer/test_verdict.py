@@ -212,6 +212,5 @@ def test_every_document_of_two_months_has_the_verdict_of_the_published_schema_it
     published = {date: Draft7Validator(json.loads(text), validate_formats=True) for date, text in texts.items()}
     for document in history(shared):
         date = schema_date(document.get("$schema"))
-        assert is_valid(problems(document)) == (date is not None and published[date].is_valid(document)), document[
-            "name"
-        ]
+        verdict = date is not None and published[date].is_valid(document)
+        assert is_valid(problems(document)) == verdict, document["name"]

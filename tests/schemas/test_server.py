@@ -22,7 +22,7 @@ from tests.schemas.upstream import seed, snapshots
 
 NOTHING = Server(None, None, None, None, None, None, (), (), (), None)
 
-TODAY = {
+TODAY: dict[str, Any] = {
     "$schema": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json",
     "name": "com.example/notes",
     "title": "Notes",
@@ -112,9 +112,8 @@ def test_what_says_nothing_is_read_as_nothing(record: Any) -> None:
 def test_wrong_types_are_read_as_absent() -> None:
     assert read_server(dict.fromkeys(TODAY, 5)) == NOTHING
     assert read_server({name: [5, None, "a", []] for name in TODAY}) == NOTHING
-    odd = read_server(
-        {"packages": [dict.fromkeys(TODAY["packages"][0], 5)], "version": 1, "version_detail": {"version": "2"}}
-    )  # type: ignore[arg-type]
+    package = dict.fromkeys(TODAY["packages"][0], 5)
+    odd = read_server({"packages": [package], "version": 1, "version_detail": {"version": "2"}})
     assert odd.packages == (ServerPackage(None, None, None, None, None, None, False),)
     assert odd.version == "2"
 
@@ -228,6 +227,7 @@ def assert_all_read(record: Any) -> None:
     assert len(read.packages) == len(record.get("packages") or ()), record
     assert len(read.remotes) == len(record.get("remotes") or ()), record
     assert all(package.registry_type and package.identifier for package in read.packages), record
-    assert all(remote.type and remote.url for remote in read.remotes), record
+    assert all(remote.type is not None and remote.url for remote in read.remotes), record
     marked = any(f'"{mark}": true' in json.dumps(record) for mark in ("isSecret", "is_secret"))
-    assert marked == any(one.requires_secrets for one in (*read.packages, *read.remotes)), record
+    secrets = [package.requires_secrets for package in read.packages]
+    assert marked == any(secrets + [remote.requires_secrets for remote in read.remotes]), record

@@ -8,8 +8,8 @@ without it they are listed only when asked for. There is no total, no ETag and n
 What it gets wrong. The key of the next cursor was renamed once (`next_cursor` to `nextCursor`), and who did not notice
 took the first page for the whole registry for a week: so a full page without a cursor that we know is an error, never
 the end. A page that comes out exactly full has a cursor, and an empty page behind it. Items have had four shapes
-(`schemas.about` reads them); private registries still speak the oldest, and leave out `_meta`. Names, versions and whole
-documents change or vanish silently. The official one refuses a `limit` over 100 with 422; others cap it silently.
+(`schemas.about` reads them); private registries still speak the oldest, and leave out `_meta`. Names, versions and
+whole documents change or vanish silently. The official one refuses a `limit` over 100 with 422; others cap it silently.
 """
 
 import re
