@@ -1,7 +1,7 @@
 """A version at a source, as the catalogue knows it: the fold of its events. Pure."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from indexer.clock import to_micros
@@ -32,6 +32,13 @@ class Version:
     valid: bool
     problems: str
 
+
+    def row(self) -> dict[str, Any]:
+        """The fields by name."""
+        return {name: getattr(self, name) for name in FIELDS}
+
+
+FIELDS = tuple(field.name for field in fields(Version))
 
 Place = tuple[SourceName, ListingKey, Slot]
 

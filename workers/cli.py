@@ -22,7 +22,7 @@ from schemas.documents import document_schema
 from schemas.events import EVENT, cloud_event
 from schemas.names import ServerName, storable
 from workers import report
-from workers.commands import check_sources, crawl_sources, status_of
+from workers.commands import check_sources, crawl_sources, search_index, status_of
 from workers.doctor import examine
 from workers.settings import read_settings
 from workers.wiring import Wiring
@@ -84,16 +84,8 @@ def search(
     if facets is not None:
         options["facets"] = [facet.strip() for facet in facets.split(",") if facet.strip()]
     with wired() as wiring:
-        answer = wiring.index().search(query, **options)
-    report.found(
-        {
-            "query": query,
-            "hits": answer["hits"],
-            "total": answer["estimatedTotalHits"],
-            "facets": answer.get("facetDistribution", {}),
-        },
-        as_json=as_json,
-    )
+        answer = search_index(wiring.index(), query, options)
+    report.found(answer, as_json=as_json)
 
 
 @app.command(epilog="Example: mcp-indexer show io.github.acme/pdf-tools")

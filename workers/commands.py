@@ -1,5 +1,6 @@
 """What the larger commands do: crawl several sources, check them, say where they stand."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from indexer import queries
 from indexer.crawls import CrawlState
 from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable, LeaseHeld, LeaseLost, McpIndexerError
 from indexer.queries import SourceStanding
+from indexer.search import SearchIndex
 from schemas.names import SourceName
 from workers import report
 from workers.crawl import Crawl, Outcome
@@ -120,6 +122,26 @@ def _crawled(wiring: Wiring, outcomes: list[Outcome], error: str | None, interru
         lag = next(one["lag"] for one in queries.projections(connection) if one["name"] == "documents")
         position = queries.log_position(connection)
     return Crawled(outcomes, position, wiring.settings.index, documents, lag, error, interrupted)
+
+
+def search_index(index: SearchIndex, query: str, options: Json) -> Json:
+    """What the index answers; a server whose whole name is the query comes first.
+
+    A name ends in words that every other name ends in too, so the words alone would not always find it.
+    """
+    answer = index.search(query, **options)
+    hits = answer["hits"]
+    if "/" in query and not any(hit["name"] == query for hit in hits[:1]):
+        named = f"name = {json.dumps(query)}"
+        wanted = f"({options['filter']}) AND {named}" if options.get("filter") else named
+        exact = index.search("", filter=wanted, limit=1)["hits"]
+        hits = [*exact, *(hit for hit in hits if hit["name"] != query)][: options["limit"]]
+    return {
+        "query": query,
+        "hits": hits,
+        "total": max(answer["estimatedTotalHits"], len(hits)),
+        "facets": answer.get("facetDistribution", {}),
+    }
 
 
 def check_sources(wiring: Wiring, names: list[str]) -> list[Json]:

@@ -255,3 +255,8 @@ def examined(parts: list[Json], *, as_json: bool) -> None:
             json_out(part)
         else:
             line("ok " if part["ok"] else "NOT", f"{part['part']}: {part['said']}")
+
+
+def _progress(source: str, counts: Counts) -> str:
+    news = counts.observed - counts.unchanged
+    return f"{source}: {counts.pages} pages, {counts.observed:,} versions, {news:,} new or changed"

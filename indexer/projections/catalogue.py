@@ -8,7 +8,6 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +22,7 @@ from indexer.sql import upsert
 from indexer.store import RECORDS
 from indexer.tables import CatalogueEntryRow, CatalogueSourceRow, CatalogueVersionRow, table
 from indexer.text import read_json
-from indexer.versions import Place, Version, fold, place
+from indexer.versions import FIELDS, Place, Version, fold, place
 from schemas.events import ListingEvent, Recorded, SourceConfigured, SourceRemoved, WithRecord
 from schemas.names import Digest, ServerName, SourceName, document_id
 
@@ -34,7 +33,7 @@ _T = TypeVar("_T")
 
 _RULES = ("documents", "entry", "latest", "listing", "projections/catalogue", "verdict", "versions")
 _SHARED_RULES = ("about", "definition", "documents", "names", "server")
-_VERSION_COLUMNS = [VERSIONS.c[field.name] for field in fields(Version)]
+_VERSION_COLUMNS = [VERSIONS.c[name] for name in FIELDS]
 
 
 def fingerprint() -> str:
@@ -50,7 +49,7 @@ def apply(connection: Connection, build: int, events: Sequence[Recorded]) -> Non
     """Brings a build over the next events of the log, in the caller's transaction."""
     moved = _apply_sources(connection, build, events)
     rows, touched = _apply_listings(connection, build, events)
-    upsert(connection, VERSIONS, [{"build": build, **asdict(row)} for row in rows.values()])
+    upsert(connection, VERSIONS, [{"build": build, **row.row()} for row in rows.values()])
     rules = read_rules(connection, build)
     known = {e.event.digest: e.event.record for e in events if isinstance(e.event, WithRecord)}
     for names in chunks(touched, NAMES_AT_ONCE):

@@ -387,20 +387,11 @@ def test_a_listing_is_known_by_its_name() -> None:
 # Anything at all
 
 WORDS = st.sampled_from(
-    [
-        "server",
-        "servers",
-        "_meta",
-        "name",
-        "version",
-        "version_detail",
-        "metadata",
-        "nextCursor",
-        "next_cursor",
-        "status",
-    ]
-    + ["release_date", "is_latest", OFFICIAL, "io.modelcontextprotocol.registry", "x-io.modelcontextprotocol.registry"]
-    + ["publishedAt", "published_at", "2026-01-01T00:00:00Z", "next", "active"]
+    (
+        *("server", "servers", "_meta", "name", "version", "version_detail", "metadata", "nextCursor", "next_cursor"),
+        *("status", "release_date", "is_latest", "publishedAt", "published_at", "next", "active", OFFICIAL),
+        *("io.modelcontextprotocol.registry", "x-io.modelcontextprotocol.registry", "2026-01-01T00:00:00Z"),
+    )
 )
 TEXT = WORDS | st.text(st.characters(exclude_categories=()), max_size=8)
 VALUES = st.recursive(

@@ -58,8 +58,6 @@ class SampleRegistry:
     def __len__(self) -> int:
         return len(self._rows)
 
-    # ---------------------------------------------------------------- changes
-
     def load(self, items: Iterable[Item]) -> None:
         """Take over items as a registry lists them, many at once; isLatest is worked out, not believed."""
         with self._lock:
@@ -122,8 +120,6 @@ class SampleRegistry:
                 del self._by_name[name]
             self._mark_latest(name)
 
-    # ---------------------------------------------------------------- answers
-
     def page(
         self,
         cursor: str = "",
@@ -162,8 +158,6 @@ class SampleRegistry:
         with self._lock:
             encoded = [row.encoded for row in self._rows if include_deleted or row.status != "deleted"]
         return map(orjson.loads, encoded)
-
-    # ---------------------------------------------------------------- inside
 
     def _time(self, at: datetime | None) -> Micros:
         return micros(at or self.now())

@@ -16,10 +16,10 @@ START = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
 class Clock:
-    """A clock that goes on by a second whenever it is read."""
+    """A clock, an hour after the start, that goes on by a second whenever it is read."""
 
     def __init__(self) -> None:
-        self.time = START
+        self.time = START + timedelta(hours=1)
 
     def __call__(self) -> datetime:
         self.time += timedelta(seconds=1)
@@ -31,9 +31,10 @@ def server(name: str = "com.acme/tool", version: str = "1.0.0", **fields: Any) -
 
 
 def registry(*versions: str, name: str = "com.acme/tool") -> SampleRegistry:
+    """The versions of one name, published a second apart from the start on."""
     made = SampleRegistry(now=Clock())
-    for version in versions:
-        made.publish(server(name, version))
+    for seconds, version in enumerate(versions):
+        made.publish(server(name, version), at=START + timedelta(seconds=seconds))
     return made
 
 
@@ -64,7 +65,7 @@ def encoded(made: SampleRegistry) -> dict[tuple[str, str], bytes]:
 def test_what_is_published_is_active_and_has_one_time() -> None:
     block = official(registry("1.0.0"), "1.0.0")
     assert block["status"] == "active"
-    assert block["publishedAt"] == block["updatedAt"] == block["statusChangedAt"] == "2026-03-01T12:00:01.123456Z"
+    assert block["publishedAt"] == block["updatedAt"] == block["statusChangedAt"] == "2026-03-01T12:00:00.123456Z"
     assert "statusMessage" not in block
 
 
@@ -100,7 +101,7 @@ def test_the_row_that_stops_being_latest_keeps_its_updated_at() -> None:
     before = official(made, "1.0.0")
     made.publish(server(version="2.0.0"))
     assert official(made, "1.0.0") == {**before, "isLatest": False}
-    assert listed(made, updated_since=START + timedelta(seconds=1)) == [("com.acme/tool", "2.0.0")]
+    assert listed(made, updated_since=START) == [("com.acme/tool", "2.0.0")]
 
 
 def test_a_version_is_published_once_even_where_it_was_deleted() -> None:
@@ -208,7 +209,7 @@ def test_deleted_versions_are_listed_when_asked_for_and_always_with_updated_sinc
     both = [("com.acme/tool", "1.0.0"), ("com.acme/tool", "2.0.0")]
     assert listed(made) == both[1:]
     assert listed(made, include_deleted=True) == both
-    assert listed(made, updated_since=START) == both
+    assert listed(made, updated_since=START - timedelta(days=1)) == both
 
 
 def test_updated_since_is_strict() -> None:
@@ -240,9 +241,10 @@ def test_search_knows_no_wildcards_and_looks_at_nothing_else(search: str) -> Non
 
 
 def test_conditions_are_joined_by_and() -> None:
-    made = registry("1.0.0", "2.0.0")
+    made = registry("1.0.0", "2.0.0", "3.0.0-rc.1")
+    made.publish(server("com.acme/other", "2.0.0"), at=START)
     made.publish(server("com.other/tool", "2.0.0"))
-    assert listed(made, search="acme", version="latest", updated_since=START) == [("com.acme/tool", "2.0.0")]
+    assert listed(made, search="acme", version="latest", updated_since=START) == [("com.acme/tool", "3.0.0-rc.1")]
 
 
 def test_rows_come_in_byte_order_with_versions_as_text() -> None:

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -53,8 +55,6 @@ def test_a_walk_over_http_meets_every_visible_version(server: SampleServer, clie
 
 
 def test_every_version_can_be_asked_for_by_itself(server: SampleServer, client: httpx.Client) -> None:
-    from urllib.parse import quote
-
     for item in server.registry.items(include_deleted=False):
         name, version = (quote(item["server"][key], safe="") for key in ("name", "version"))
         assert client.get(f"{PATH}/{name}/versions/{version}").raise_for_status().json() == item
@@ -109,7 +109,7 @@ def test_a_broken_answer_breaks_the_clients_read_and_nothing_else(fault: Fault, 
 
 def test_a_late_answer_runs_into_the_clients_timeout() -> None:
     with faulty(Faults({"slow": 1.0}, slow_seconds=600)) as (_, client), pytest.raises(httpx.ReadTimeout):
-        client.get(PATH, timeout=0.05)
+        client.get(PATH, timeout=httpx.Timeout(30, read=0.05))
 
 
 def test_a_hook_answers_in_place_of_the_registry() -> None:
@@ -134,7 +134,7 @@ def test_many_clients_at_once_while_versions_are_published() -> None:
         def crawl() -> None:
             with httpx.Client(base_url=running.url) as client:
                 met = walk(client, 50)
-                wrong.extend(key for key, following in zip(met, met[1:], strict=False) if key >= following)
+                wrong.extend(key for key, following in pairwise(met) if key >= following)
 
         threads = [threading.Thread(target=crawl) for _ in range(4)]
         for thread in threads:
