@@ -1,7 +1,7 @@
 """How often a host may be asked: one budget a host, in the database, shared by all processes.
 
-A budget fills at so many requests a minute and holds half a minute's worth; whoever takes one when it is empty is told how long
-to wait for theirs (the generic cell rate algorithm: one number a host).
+A budget fills at so many requests a minute and holds half a minute's worth; whoever takes one when it is empty is
+told how long to wait for theirs (the generic cell rate algorithm: one number a host).
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """A source's crawls: where its walk stands, what comes next. Pure.
 
-A crawl is one pass, from its `crawl.started` to the event that ends it. Its walk may outlive it: a crawl that failed because
-the upstream did not answer leaves the walk where it is, and the next crawl goes on from there with the same mark.
+A crawl is one pass, from its `crawl.started` to the event that ends it. Its walk may outlive it: a crawl that failed
+because the upstream did not answer leaves the walk where it is, and the next crawl goes on from there with the same
+mark.
 """
 
 from datetime import datetime, timedelta
@@ -42,8 +43,9 @@ class Walk(BaseModel):
 
 
 class CrawlState(BaseModel):
-    """Where a source stands. `crawl` is the crawl under way, `walk` the walk that is not complete, `mark` the time the next
-    increment asks from, `full_at` the start of the last complete full walk."""
+    """Where a source stands. `crawl` is the crawl under way, `walk` the walk that is not complete, `mark` the time
+    the next increment asks from, `full_at` the start of the last complete full walk.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,8 +62,8 @@ def begin(
 ) -> tuple[CrawlState, bool]:
     """The state with a crawl under way, and whether that crawl is a new one.
 
-    A crawl that was interrupted goes on, whatever is asked for now; a walk that was left unfinished goes on in a new crawl. An
-    increment gives way to an audit, and a walk of more than a day starts again.
+    A crawl that was interrupted goes on, whatever is asked for now; a walk that was left unfinished goes on in a new
+    crawl. An increment gives way to an audit, and a walk of more than a day starts again.
     """
     walk = state.walk
     if walk is not None and at - walk.started_at < STALE_WALK and not (audit and walk.mode == "incremental"):
@@ -91,7 +93,9 @@ def advance(walk: Walk, cursor: Cursor | None, *, served_at: datetime | None) ->
 
 
 def repeats(walk: Walk, cursor: Cursor | None) -> bool:
-    """Whether a next cursor was given before: the walk runs in a circle, of whatever length (Brent's way, in constant memory)."""
+    """Whether a next cursor was given before: the walk runs in a circle, of whatever length (Brent's way, in constant
+    memory).
+    """
     return cursor is not None and cursor in (walk.cursor, walk.remembered)
 
 

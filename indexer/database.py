@@ -1,7 +1,7 @@
 """One door to SQLite and Postgres: engines, transactions, locks between processes, and errors as sentences.
 
-On both, `write` is a transaction that either commits whole or leaves no trace. SQLite has one writer at a time, so its write
-transactions begin as writers (`BEGIN IMMEDIATE`) and never fail half-way for another's sake.
+On both, `write` is a transaction that either commits whole or leaves no trace. SQLite has one writer at a time, so
+its write transactions begin as writers (`BEGIN IMMEDIATE`) and never fail half-way for another's sake.
 """
 
 import fcntl
@@ -49,7 +49,9 @@ class Database:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Holds a lock that one process at a time can have and that ends with its process; waits while it is not free."""
+        """Holds a lock that one process at a time can have and that ends with its process; waits while it is not
+        free.
+        """
         while True:
             with self.try_lock(name) as held:
                 if held:

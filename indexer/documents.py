@@ -45,7 +45,8 @@ def document(entry: Entry, record: Any) -> EntryDocument:
         "transports": distinct(transports),
         "package_identifiers": identifiers,
         "remote_hosts": distinct(host(remote.url) for remote in server.remotes),
-        "requires_secrets": any(part.requires_secrets for part in (*server.packages, *server.remotes)),
+        "requires_secrets": any(package.requires_secrets for package in server.packages)
+        or any(remote.requires_secrets for remote in server.remotes),
         "has_remote": bool(server.remotes),
         "has_package": bool(server.packages),
         "sources": list(entry.sources),

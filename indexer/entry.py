@@ -1,7 +1,7 @@
 """One server in the catalogue: its listings, merged. Pure.
 
-Each version is taken from the source that is trusted most among those that list it, so a deleted version is not raised from
-the dead by a mirror's older copy.
+Each version is taken from the source that is trusted most among those that list it, so a deleted version is not
+raised from the dead by a mirror's older copy.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,7 +31,9 @@ class SourceRules:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A server, merged. `latest` is None when no version is listed that is not deleted; `versions` are the latest first."""
+    """A server, merged. `latest` is None when no version is listed that is not deleted; `versions` are the latest
+    first.
+    """
 
     name: ServerName
     position: int

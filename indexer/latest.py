@@ -1,8 +1,8 @@
 """Which of a server's versions is the latest: derived from the versions we hold, never believed.
 
-Semantic versions come before others. Among them precedence decides; where it does not (only build metadata differs) the one
-published first stays. Among others the later publish time decides, then the text. This is how the official registry orders
-(its code, not its documents).
+Semantic versions come before others. Among them precedence decides; where it does not (only build metadata differs)
+the one published first stays. Among others the later publish time decides, then the text. This is how the official
+registry orders (its code, not its documents).
 """
 
 import re

@@ -1,8 +1,8 @@
 """Who may crawl a source now.
 
-A lease has a number. Whoever takes one makes the number rise, and every later transaction of the crawl carries it: where a
-newer one exists, that transaction fails. The clock is the database's on Postgres, the machine's on SQLite. A holder that died
-on this machine is known to be dead; one elsewhere is waited for until its lease runs out.
+A lease has a number. Whoever takes one makes the number rise, and every later transaction of the crawl carries it:
+where a newer one exists, that transaction fails. The clock is the database's on Postgres, the machine's on SQLite. A
+holder that died on this machine is known to be dead; one elsewhere is waited for until its lease runs out.
 """
 
 import os

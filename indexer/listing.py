@@ -61,7 +61,9 @@ def newest(observations: list[Observation]) -> Observation:
 
 
 def missed_or_silent(seen: Observation, held: Held | None, mark: datetime | None) -> str | None:
-    """How an audit's difference escaped the increments up to `mark`: `missed`, `silent`, or None for what they will still see."""
+    """How an audit's difference escaped the increments up to `mark`: `missed`, `silent`, or None for what they will
+    still see.
+    """
     updated_at = micros(seen.about.updated_at)
     if updated_at is None:
         return "silent"

@@ -23,7 +23,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create,)
 
 
 def migrate(database: Database) -> None:
-    """Brings the tables to this program's version, in one transaction. Raises StoreTooNew where they are ahead of it."""
+    """Brings the tables to this program's version, in one transaction. Raises StoreTooNew where they are ahead."""
     versions = table(SchemaVersionRow)
     with database.write() as connection:
         if connection.dialect.name == "postgresql":
@@ -32,8 +32,8 @@ def migrate(database: Database) -> None:
         done = (connection.scalar(select(func.max(versions.c.version))) or 0) if there else 0
         if done > len(MIGRATIONS):
             raise StoreTooNew(
-                f"The database {database.shown} was written by a newer mcp-indexer (its tables are at version {done}, this "
-                f"program knows {len(MIGRATIONS)}); run the newer program, nothing was changed."
+                f"The database {database.shown} was written by a newer mcp-indexer (its tables are at version {done}, "
+                f"this program knows {len(MIGRATIONS)}); run the newer program, nothing was changed."
             )
         for number, change in enumerate(MIGRATIONS[done:], start=done + 1):
             change(connection)

@@ -111,9 +111,8 @@ def standings(connection: Connection) -> dict[SourceName, SourceStanding]:
         .group_by(VERSIONS.c.source)
     )
     counts = {row[0]: (row[1], row[2], int(row[3])) for row in connection.execute(query)}
-    quarantined = dict(
-        connection.execute(select(QUARANTINE.c.source, func.count()).group_by(QUARANTINE.c.source)).tuples().all()
-    )
+    waiting = connection.execute(select(QUARANTINE.c.source, func.count()).group_by(QUARANTINE.c.source))
+    quarantined: dict[str, int] = {row[0]: row[1] for row in waiting}
     return {
         row.source: SourceStanding(
             CrawlState.model_validate_json(row.state),

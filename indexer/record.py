@@ -1,7 +1,7 @@
 """A page: read what is held, decide, append once.
 
-Everything a page does commits in one transaction: its events, what is held of its versions, and the crawl's cursor. What a
-page needs of the past is one query, however long the log is.
+Everything a page does commits in one transaction: its events, what is held of its versions, and the crawl's cursor.
+What a page needs of the past is one query, however long the log is.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,9 @@ class Decision:
 def record_page(
     connection: Connection, lease: Lease, state: CrawlState, page: Page, *, at: datetime, requests: int, seconds: float
 ) -> CrawlState:
-    """Records a page in the caller's transaction; gives the crawl's new state. Raises LeaseLost where a newer lease exists."""
+    """Records a page in the caller's transaction; gives the crawl's new state. Raises LeaseLost where a newer lease
+    exists.
+    """
     walk = state.walk
     assert walk is not None, "a page is recorded while a crawl is under way"
     leases.check(connection, lease)

@@ -1,7 +1,7 @@
 """The search index: the only module that speaks to Meilisearch.
 
-Meilisearch says yes too early: what it accepted is a task in its queue, which may fail later. `send` and `delete` give the
-task's number; only `outcome` tells whether it succeeded. Settings are code: a change of them is a rebuild.
+Meilisearch says yes too early: what it accepted is a task in its queue, which may fail later. `send` and `delete`
+give the task's number; only `outcome` tells whether it succeeded. Settings are code: a change of them is a rebuild.
 """
 
 import hashlib
@@ -92,7 +92,9 @@ class SearchIndex:
         return f"{self.uid}_next"
 
     def identity(self, uid: str | None = None) -> str | None:
-        """What tells one filling of an index from another: it goes along when indexes are swapped. None without an index."""
+        """What tells one filling of an index from another: it goes along when indexes are swapped. None without an
+        index.
+        """
         with self._errors():
             try:
                 return str(self._client.get_raw_index(uid or self.uid)["createdAt"])

@@ -14,7 +14,9 @@ from schemas.names import SourceName, crawls_stream
 
 
 def remember_sources(database: Database, configured: Sequence[SourceConfigured], *, at: datetime) -> None:
-    """Appends what is configured otherwise than the log knows, in one transaction; appends nothing where all is the same."""
+    """Appends what is configured otherwise than the log knows, in one transaction; appends nothing where all is the
+    same.
+    """
     wanted = {event.source: ascii_json(event_data(event)) for event in configured}
     with database.read() as connection:
         known = dict(connection.execute(select(STATES.c.source, STATES.c.configured)).tuples().all())

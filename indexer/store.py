@@ -1,8 +1,8 @@
 """The event store: appends facts, and gives them back in order.
 
-Positions rise in the order in which they become visible, so a reader that goes on from the last position it saw never skips
-one. On SQLite there is one writer at a time. On Postgres writers take a lock just before they insert and keep it until they
-commit; everything before the insert (reading the past, deciding) goes on side by side.
+Positions rise in the order in which they become visible, so a reader that goes on from the last position it saw never
+skips one. On SQLite there is one writer at a time. On Postgres writers take a lock just before they insert and keep
+it until they commit; everything before the insert (reading the past, deciding) goes on side by side.
 """
 
 from collections.abc import Iterator, Sequence
@@ -78,16 +78,14 @@ def last_position(connection: Connection) -> Position:
 
 def last_revisions(connection: Connection, streams: Sequence[StreamId]) -> dict[StreamId, Revision]:
     """The last revision of each stream; 0 for one that has no events."""
-    found = {stream: Revision(0) for stream in streams}
-    for stream, revision in connection.execute(select(STREAMS).where(STREAMS.c.stream.in_(list(found)))):
-        found[stream] = revision
-    return found
+    rows = connection.execute(select(STREAMS).where(STREAMS.c.stream.in_(set(streams))))
+    return dict.fromkeys(streams, Revision(0)) | {row.stream: row.revision for row in rows}
 
 
 def read_log(
     connection: Connection, after: int = 0, *, until: int | None = None, limit: int = PAGE_EVENTS
 ) -> list[Recorded]:
-    """The next events after a position, up to and with `until`: at most `limit`, fewer where their records are large."""
+    """The next events after a position, up to and with `until`: at most `limit`, fewer where records are large."""
     query = _SELECT.where(EVENTS.c.position > after).order_by(EVENTS.c.position).limit(limit)
     if until is not None:
         query = query.where(EVENTS.c.position <= until)

@@ -1,8 +1,9 @@
 """The rows of the database.
 
-Three sorts of table: the log (`events`, `records`), which is the truth; working state that commits with the log (`streams`,
-`held`, `quarantine`, `crawl_state`, `budgets`), which says where each source stands; and views (`checkpoints`, `catalogue_*`), which
-can be thrown away. Text compares by bytes on every database. Times are microseconds since 1970 in UTC.
+Three sorts of table: the log (`events`, `records`), which is the truth; working state that commits with the log
+(`streams`, `held`, `quarantine`, `crawl_state`, `budgets`), which says where each source stands; and views
+(`checkpoints`, `catalogue_*`), which can be thrown away. Text compares by bytes on every database. Times are
+microseconds since 1970 in UTC.
 
 Table classes do not validate what they are given: rows are written by SQLAlchemy core from values checked before.
 """
@@ -121,7 +122,7 @@ class SchemaVersionRow(SQLModel, table=True):
 
 
 class CatalogueSourceRow(SQLModel, table=True):
-    """A source as it is configured; `position` is the event that last changed what derives from it. `config` is JSON."""
+    """A source as it is configured, as JSON; `position` is the event that last changed what derives from it."""
 
     __tablename__ = "catalogue_sources"
 
@@ -132,7 +133,9 @@ class CatalogueSourceRow(SQLModel, table=True):
 
 
 class CatalogueVersionRow(SQLModel, table=True):
-    """What one source says of one version, read and judged. `problems` is JSON: [[rule, pointer, severity, message], ...]."""
+    """What one source says of one version, read and judged. `problems` is JSON: [[rule, pointer, severity, message],
+    ...].
+    """
 
     __tablename__ = "catalogue_versions"
     __table_args__ = (Index("catalogue_versions_name", "build", "name"),)
@@ -156,7 +159,9 @@ class CatalogueVersionRow(SQLModel, table=True):
 
 
 class CatalogueEntryRow(SQLModel, table=True):
-    """One server: its document but for `server_json` (JSON text; null when it is not in the index), whose record is `digest`."""
+    """One server: its document but for `server_json` (JSON text; null when it is not in the index), whose record is
+    `digest`.
+    """
 
     __tablename__ = "catalogue_entries"
     __table_args__ = (Index("catalogue_entries_position", "build", "position", "id"),)

@@ -1,8 +1,9 @@
 """JSON as the log keeps it, and the digest by which two records are the same.
 
-The digest is the SHA-256 of a record's canonical form: JSON in UTF-8, keys sorted, nothing between the tokens. What orjson
-cannot write (lone surrogates, integers beyond 64 bits, very deep nesting) is written by the standard library, in ASCII. Text in
-the database is ASCII, with the keys in the upstream's order: no database refuses it, none changes it.
+The digest is the SHA-256 of a record's canonical form: JSON in UTF-8, keys sorted, nothing between the tokens. What
+orjson cannot write (lone surrogates, integers beyond 64 bits, very deep nesting) is written by the standard library,
+in ASCII. Text in the database is ASCII, with the keys in the upstream's order: no database refuses it, none changes
+it.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Whether log, catalogue and index agree, and how they are made to.
 
-The catalogue is held against one built anew from the log, the index against the catalogue document by document. What is wrong
-with the log itself cannot be mended from anything; it is named.
+The catalogue is held against one built anew from the log, the index against the catalogue document by document. What
+is wrong with the log itself cannot be mended from anything; it is named.
 """
 
 from dataclasses import dataclass, field
@@ -84,7 +84,9 @@ def repair(database: Database, index: SearchIndex, report: Report) -> None:
 
 
 def check_log(database: Database) -> LogReport:
-    """Reads the whole log: streams without gaps, records that are what their digest says, what is held as it was recorded."""
+    """Reads the whole log: streams without gaps, records that are what their digest says, what is held as it was
+    recorded.
+    """
     report = LogReport()
     after = 0
     with database.read() as connection:
@@ -144,7 +146,12 @@ def _broken_streams(connection: Connection) -> list[str]:
                 VERSIONS.c.slot == HELD.c.slot,
             ),
         )
-        .where(VERSIONS.c.digest.is_distinct_from(HELD.c.digest) | VERSIONS.c.withdrawn.is_distinct_from(HELD.c.withdrawn))
+        .where(
+            VERSIONS.c.digest.is_distinct_from(HELD.c.digest) | VERSIONS.c.withdrawn.is_distinct_from(HELD.c.withdrawn)
+        )
         .limit(NAMED)
     )
-    return found + [f"{source} {key} {slot}: what is held is not what was recorded last" for source, key, slot in connection.execute(held)]
+    return found + [
+        f"{source} {key} {slot}: what is held is not what was recorded last"
+        for source, key, slot in connection.execute(held)
+    ]

@@ -32,7 +32,6 @@ class Version:
     valid: bool
     problems: str
 
-
     def row(self) -> dict[str, Any]:
         """The fields by name."""
         return {name: getattr(self, name) for name in FIELDS}

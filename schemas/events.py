@@ -1,7 +1,8 @@
 """The closed set of events: recorded facts, in the past tense.
 
-Names and fields are for ever. Fields are added, never changed; a shape that was written by an older program is lifted in
-`read_event`. What an upstream chose (`name`, `version`, `record`, `meta`) is kept as it was written, whatever its type.
+Names and fields are for ever. Fields are added, never changed; a shape that was written by an older program is lifted
+in `read_event`. What an upstream chose (`name`, `version`, `record`, `meta`) is kept as it was written, whatever its
+type.
 """
 
 from dataclasses import dataclass
@@ -97,7 +98,9 @@ class CrawlStarted(Event):
 
 
 class Counts(BaseModel):
-    """What a crawl came to, in versions. observed = new + changed + status_changed + returned + unchanged + quarantined."""
+    """What a crawl came to, in versions. observed = new + changed + status_changed + returned + unchanged +
+    quarantined.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

@@ -33,7 +33,9 @@ class Unidentified:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer, mapped. `next_cursor` is None on the last page; `served_at` is the upstream's clock, where it has one."""
+    """One answer, mapped. `next_cursor` is None on the last page; `served_at` is the upstream's clock, where it has
+    one.
+    """
 
     records: tuple[Observation | Unidentified, ...]
     next_cursor: Cursor | None

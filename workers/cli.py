@@ -1,7 +1,7 @@
 """The commands. Each is a few calls of what the rest of the project does; what it prints is in `workers.report`.
 
-Data goes to stdout, everything else to stderr. Exit status: 0 done; 1 failed; 2 wrong usage or configuration; 3 done, but
-something needs a person; 130 interrupted.
+Data goes to stdout, everything else to stderr. Exit status: 0 done; 1 failed; 2 wrong usage or configuration; 3 done,
+but something needs a person; 130 interrupted.
 """
 
 import signal
@@ -57,14 +57,18 @@ def wired() -> Iterator[Wiring]:
 
 @app.command(epilog="Example: mcp-indexer crawl official --max-pages 10")
 def crawl(
-    sources: Annotated[list[str] | None, typer.Argument(help="Names of sources; all that are enabled by default.")] = None,
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Names of sources; all that are enabled by default.")
+    ] = None,
     audit: Annotated[bool, typer.Option("--audit", help="Walk everything, whatever the schedule says.")] = False,
-    max_pages: Annotated[int | None, typer.Option(min=1, help="Stop after so many pages; the next crawl goes on.")] = None,
+    max_pages: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many pages; the next crawl goes on.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Crawl now, through to the index."""
     with wired() as wiring:
-        result = crawl_sources(wiring, sources or [], audit=audit, max_pages=max_pages)
+        result = crawl_sources(wiring, sources or [], audit=audit, max_pages=max_pages, crawling=report.crawling)
         report.crawled(result, as_json=as_json)
     raise typer.Exit(result.exit_status)
 
@@ -108,7 +112,9 @@ def show(
 
 
 @app.command(epilog="Example: mcp-indexer history io.github.acme/pdf-tools --json")
-def history(name: Annotated[str, typer.Argument(help="The server's name; case matters.")], as_json: Json = False) -> None:
+def history(
+    name: Annotated[str, typer.Argument(help="The server's name; case matters.")], as_json: Json = False
+) -> None:
     """A server's events, over all sources, in order."""
     with wired() as wiring, wiring.database.read() as connection:
         known = ServerName(storable(name))

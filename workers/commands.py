@@ -1,6 +1,8 @@
 """What the larger commands do: crawl several sources, check them, say where they stand."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,8 +12,8 @@ from indexer.crawls import CrawlState
 from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable, LeaseHeld, LeaseLost, McpIndexerError
 from indexer.queries import SourceStanding
 from indexer.search import SearchIndex
+from schemas.events import Counts
 from schemas.names import SourceName
-from workers import report
 from workers.crawl import Crawl, Outcome
 from workers.indexing import Indexing
 from workers.kinds import KINDS
@@ -20,8 +22,16 @@ from workers.sources_file import SourceConfig
 from workers.wiring import Wiring
 
 Json = dict[str, Any]
+Crawling = Callable[[str], AbstractContextManager[Callable[[Counts], None]]]
+"""Shows a crawl of a source while it goes on: called with what it came to so far."""
+
 STALE_AFTER = 2
 """A source is stale when its last completed crawl is longer ago than so many of its intervals."""
+
+
+@contextmanager
+def _unseen(_: str) -> Iterator[Callable[[Counts], None]]:
+    yield lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,11 @@ class Crawled:
     documents: int
     lag: int
     index_error: str | None
-    interrupted: bool
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a person interrupted it."""
+        return any(crawl.by_hand for crawl in self.crawls)
 
     @property
     def exit_status(self) -> int:
@@ -56,26 +70,35 @@ def chosen(sources: list[SourceConfig], names: list[str]) -> list[SourceConfig]:
     return [known[name] for name in dict.fromkeys(names)] if names else [one for one in sources if one.enabled]
 
 
-def crawl_sources(wiring: Wiring, names: list[str], *, audit: bool, max_pages: int | None) -> Crawled:
-    """Crawls sources one after the other, and brings the index over what they said."""
+def crawl_sources(
+    wiring: Wiring, names: list[str], *, audit: bool = False, max_pages: int | None = None, crawling: Crawling = _unseen
+) -> Crawled:
+    """Crawls sources one after the other, and brings the index over what they said; `crawling` shows it."""
     configs = chosen(wiring.sources, names)
+    for config in configs:
+        wiring.token(config)
     indexing = Indexing(wiring.database, wiring.index)
     outcomes: list[Outcome] = []
-    interrupted = False
     try:
         for config in configs:
-            outcomes.append(_crawl_one(wiring, config, indexing, audit=audit, max_pages=max_pages))
-    except KeyboardInterrupt:
-        interrupted = True
+            outcome = _crawl_one(wiring, config, indexing, crawling, audit=audit, max_pages=max_pages)
+            outcomes.append(outcome)
+            if outcome.by_hand:
+                return _crawled(wiring, outcomes, indexing.error)
+        indexing.finish()
     finally:
         indexing.close()
-    if not interrupted:
-        indexing.finish()
-    return _crawled(wiring, outcomes, indexing.error, interrupted)
+    return _crawled(wiring, outcomes, indexing.error)
 
 
 def _crawl_one(
-    wiring: Wiring, config: SourceConfig, indexing: Indexing, *, audit: bool, max_pages: int | None
+    wiring: Wiring,
+    config: SourceConfig,
+    indexing: Indexing,
+    crawling: Crawling,
+    *,
+    audit: bool,
+    max_pages: int | None,
 ) -> Outcome:
     name = SourceName(config.name)
     supports_since = KINDS[config.kind].supports_since and config.options.get("since", True)
@@ -90,7 +113,7 @@ def _crawl_one(
         )
     except LeaseHeld as error:
         return Outcome(name, "full", "failed", error=str(error))
-    with report.crawling(config.name) as show:
+    with crawling(config.name) as show:
         seen = 0
 
         def progress(state: CrawlState) -> None:
@@ -106,14 +129,11 @@ def _crawl_one(
             return crawl.run(opened, max_pages=max_pages, progress=progress)
         except LeaseLost as error:
             return Outcome(name, "full", "failed", error=str(error))
-        except ConfigurationError:
-            crawl.release()
-            raise
 
 
-def _crawled(wiring: Wiring, outcomes: list[Outcome], error: str | None, interrupted: bool) -> Crawled:
+def _crawled(wiring: Wiring, outcomes: list[Outcome], error: str | None) -> Crawled:
     documents = 0
-    if error is None and not interrupted:
+    if error is None:
         try:
             documents = wiring.index().count()
         except (IndexUnavailable, IndexRefused) as refused:
@@ -121,7 +141,7 @@ def _crawled(wiring: Wiring, outcomes: list[Outcome], error: str | None, interru
     with wiring.database.read() as connection:
         lag = next(one["lag"] for one in queries.projections(connection) if one["name"] == "documents")
         position = queries.log_position(connection)
-    return Crawled(outcomes, position, wiring.settings.index, documents, lag, error, interrupted)
+    return Crawled(outcomes, position, wiring.settings.index, documents, lag, error)
 
 
 def search_index(index: SearchIndex, query: str, options: Json) -> Json:

@@ -1,13 +1,13 @@
 """The crawl loop: one source, one walk, page by page, each recorded before the next is asked for.
 
-It can be stopped between any two pages, or killed anywhere: where it stands is in the database, written in the transaction of
-the page that it covers.
+It can be stopped between any two pages, or killed anywhere: where it stands is in the database, written in the
+transaction of the page that it covers.
 """
 
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal, Protocol
 
@@ -17,8 +17,7 @@ from indexer import crawls, leases
 from indexer.clock import Clock
 from indexer.crawls import CrawlState
 from indexer.database import Database
-from indexer.errors import SourceMalformed, SourceRefused, SourceUnavailable
-from indexer.leases import Lease
+from indexer.errors import ConfigurationError, SourceMalformed, SourceRefused, SourceUnavailable
 from indexer.record import HELD, add, record_page
 from indexer.store import Write, append
 from schemas.events import Counts, CrawlCompleted, CrawlFailed, CrawlStarted, Mode
@@ -38,17 +37,20 @@ class Outcome:
     source: SourceName
     mode: Mode
     status: Status
-    counts: Counts = Counts()
+    counts: Counts = field(default_factory=Counts)
     seconds: float = 0.0
     missed: int | None = None
     silent: int | None = None
     error: str | None = None
+    by_hand: bool = False
+    """Whether a person interrupted it."""
 
 
 class Opened(Protocol):
     """A source that can be fetched from, with the number of requests that were sent to it so far."""
 
-    source: Source
+    @property
+    def source(self) -> Source: ...
 
     @property
     def requests(self) -> int: ...
@@ -97,17 +99,13 @@ class Crawl:
     ) -> Outcome:
         """Fetches and records until the walk ends, `max_pages` are done, or `stop` says so.
 
-        Raises LeaseLost where another process took over; KeyboardInterrupt passes through once the lease is given back.
+        Raises LeaseLost where another process took over.
         """
         pages = 0
         try:
             while max_pages is None or pages < max_pages:
                 page = opened.source.fetch(Walk(since=self._walk.since), self._walk.cursor)
-                if crawls.repeats(self._walk, page.next_cursor):
-                    raise SourceMalformed(
-                        f"{self._name}: the source gave the same cursor twice ({str(page.next_cursor)[:80]!r}), so its pages run in "
-                        "a circle; what was read is kept. Tell its operator."
-                    )
+                self._refuse_circle(page)
                 done = self._record(page, opened)
                 progress(self.state)
                 if done is not None:
@@ -117,11 +115,11 @@ class Crawl:
                     break
         except SourceUnavailable as error:
             return self._fail(str(error), opened, resume=True)
-        except (SourceRefused, SourceMalformed) as error:
+        except (SourceRefused, SourceMalformed, ConfigurationError) as error:
             return self._fail(str(error), opened, resume=False)
         except KeyboardInterrupt:
             self.release()
-            raise
+            return replace(self._outcome("interrupted"), by_hand=True)
         self.release()
         return self._outcome("interrupted")
 
@@ -179,6 +177,13 @@ class Crawl:
         self.state = state
         self._requests, self._timed, self._renewed = opened.requests, now, now
         return outcome if page.next_cursor is None else None
+
+    def _refuse_circle(self, page: Page) -> None:
+        if crawls.repeats(self._walk, page.next_cursor):
+            raise SourceMalformed(
+                f"{self._name}: the source gave the same cursor twice ({str(page.next_cursor)[:80]!r}), so its pages "
+                "run in a circle; what was read is kept. Tell its operator."
+            )
 
     def _refuse_emptying(self, connection: Connection, state: CrawlState) -> None:
         walk = state.walk

@@ -37,7 +37,11 @@ def _program(wiring: Wiring) -> str:
 
 
 def _contact(settings: Settings) -> str:
-    return f"contact {settings.contact}" if settings.contact else "no contact: set MCP_INDEXER_CONTACT so that sources can reach you"
+    return (
+        f"contact {settings.contact}"
+        if settings.contact
+        else "no contact: set MCP_INDEXER_CONTACT so that sources can reach you"
+    )
 
 
 def _database(wiring: Wiring) -> str:

@@ -1,4 +1,6 @@
-"""From the log to the index while a crawl goes on: the catalogue keeps up, and documents are sent in few large batches."""
+"""From the log to the index while a crawl goes on: the catalogue keeps up, and documents are sent in few large
+batches.
+"""
 
 import time
 from collections.abc import Callable
@@ -27,7 +29,7 @@ class Indexing:
         self.error: str | None = None
 
     def step(self, events: int) -> None:
-        """Called between pages, with the number of events since the last call; goes on when enough has come together."""
+        """Called between pages with the number of events since the last call; goes on when enough came together."""
         self._waiting += events
         if self._waiting < STEP_EVENTS and time.monotonic() - self._stepped < STEP_SECONDS:
             return

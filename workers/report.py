@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -17,11 +17,10 @@ from rich.table import Table
 
 from indexer.verify import NAMED, Report
 from schemas.events import Counts
+from workers.commands import Crawled
+from workers.crawl import Outcome
+from workers.kinds import KINDS
 from workers.sources_file import SourceConfig
-
-if TYPE_CHECKING:
-    from workers.commands import Crawled
-    from workers.crawl import Outcome
 
 Json = dict[str, Any]
 
@@ -85,7 +84,7 @@ def progress(what: str) -> Callable[[int], None]:
     return show
 
 
-def crawled(result: "Crawled", *, as_json: bool) -> None:
+def crawled(result: Crawled, *, as_json: bool) -> None:
     """The summary of `crawl`."""
     for crawl in result.crawls:
         if crawl.error is not None:
@@ -96,15 +95,29 @@ def crawled(result: "Crawled", *, as_json: bool) -> None:
         say("Interrupted; what was recorded is kept, and the next crawl goes on from there.")
     if as_json:
         index = {"uid": result.index_uid, "documents": result.documents, "lag": result.lag}
-        json_out({"crawls": [crawl_json(one) for one in result.crawls], "log": {"position": result.position}, "index": index})
+        json_out(
+            {"crawls": [crawl_json(one) for one in result.crawls], "log": {"position": result.position}, "index": index}
+        )
         return
-    columns = ["source", "mode", "status", "pages", "observed", "new", "changed", "unchanged", "invalid", "quarantined", "seconds"]
+    columns = [
+        "source",
+        "mode",
+        "status",
+        "pages",
+        "observed",
+        "new",
+        "changed",
+        "unchanged",
+        "invalid",
+        "quarantined",
+        "seconds",
+    ]
     rows = [crawl_json(one) for one in result.crawls]
     table(columns, [[row[column] for column in columns] for row in rows])
     line(f"log at {result.position}, index {result.index_uid!r} holds {result.documents} documents, lag {result.lag}")
 
 
-def crawl_json(crawl: "Outcome") -> Json:
+def crawl_json(crawl: Outcome) -> Json:
     """A crawl as `crawl --json` and `crawls --json` have it."""
     found: Json = {"source": crawl.source, "mode": crawl.mode, "status": crawl.status, **crawl.counts.model_dump()}
     found |= {"missed": crawl.missed, "silent": crawl.silent, "seconds": round(crawl.seconds, 3)}
@@ -148,7 +161,13 @@ def event(recorded: Json, *, as_json: bool) -> None:
         json_out(recorded)
         return
     version = recorded["data"].get("version")
-    line(recorded["id"], recorded["recordedtime"], recorded["type"], recorded["subject"], "" if version is None else version)
+    line(
+        recorded["id"],
+        recorded["recordedtime"],
+        recorded["type"],
+        recorded["subject"],
+        "" if version is None else version,
+    )
 
 
 def standing(status: Json, *, as_json: bool) -> None:
@@ -169,8 +188,6 @@ def standing(status: Json, *, as_json: bool) -> None:
 
 def configured(sources: list[SourceConfig], *, as_json: bool) -> None:
     """The configured sources."""
-    from workers.kinds import KINDS
-
     rows = [
         {
             **one.model_dump(mode="json", exclude={"options", "every", "audit_every"}),

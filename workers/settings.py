@@ -1,6 +1,7 @@
 """The environment, read once.
 
-Every variable begins with MCP_INDEXER_. Secrets stay in the environment: a source names the variable that holds its token.
+Every variable begins with MCP_INDEXER_. Secrets stay in the environment: a source names the variable that holds its
+token.
 """
 
 from pathlib import Path

@@ -76,7 +76,7 @@ class Wiring:
         """A source that can be fetched from. Raises ConfigurationError where its token is not in the environment."""
         kind = KINDS[config.kind]
         options = kind.Options.model_validate(config.options)
-        token = self._token(config)
+        token = self.token(config)
         fetcher = Fetcher(
             fetch.client(self.settings.contact),
             HostBudgets(self.database, time.time),
@@ -96,12 +96,15 @@ class Wiring:
         if "database" in self.__dict__:
             self.database.close()
 
-    def _token(self, config: SourceConfig) -> str | None:
+    @staticmethod
+    def token(config: SourceConfig) -> str | None:
+        """A source's token, from the environment. Raises ConfigurationError where the variable it names is not set."""
         if config.token_env is None:
             return None
         token = os.environ.get(config.token_env)
         if not token:
             raise ConfigurationError(
-                f"The source {config.name!r} takes its token from {config.token_env}, which is not set in the environment."
+                f"The source {config.name!r} takes its token from {config.token_env}, which is not set in the "
+                "environment; set it, or take token_env out of the sources file."
             )
         return token

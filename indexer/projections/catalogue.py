@@ -1,7 +1,8 @@
 """The catalogue: every version as its source last showed it, and every server, merged.
 
-A build is one filling of the catalogue's tables. One build is live; another may be filled beside it. Rows are derived from
-events alone, so any batching of the log gives the same rows, and a build from the beginning equals the one that grew.
+A build is one filling of the catalogue's tables. One build is live; another may be filled beside it. Rows are derived
+from events alone, so any batching of the log gives the same rows, and a build from the beginning equals the one that
+grew.
 """
 
 import hashlib
@@ -151,9 +152,9 @@ def _apply_listings(
         where = place(event)
         before = versions.get(where)
         after = fold(before, recorded)
-        for version in (before, after):
-            if version is not None:
-                touched[version.name] = recorded.position
+        for touching in (before, after):
+            if touching is not None:
+                touched[touching.name] = recorded.position
         if after is not None:
             versions[where] = after
     return versions, touched

@@ -1,8 +1,10 @@
-"""Brings the index over the catalogue: whole documents, few large tasks, a checkpoint that moves over succeeded ones only.
+"""Brings the index over the catalogue: whole documents, few large tasks, a checkpoint that moves over succeeded ones
+only.
 
-Several tasks may be in flight. The checkpoint is the end of the unbroken run of those that succeeded; a crash sends the rest
-again, which is harmless. A checkpoint names the filling of the index that it speaks of: an index that was wiped, swapped or
-put there by somebody else is known by that, and one under other rules or settings is rebuilt beside the live one.
+Several tasks may be in flight. The checkpoint is the end of the unbroken run of those that succeeded; a crash sends
+the rest again, which is harmless. A checkpoint names the filling of the index that it speaks of: an index that was
+wiped, swapped or put there by somebody else is known by that, and one under other rules or settings is rebuilt beside
+the live one.
 """
 
 import hashlib
@@ -69,7 +71,9 @@ class Filler:
         self._flying: deque[tuple[list[int], Position]] = deque()
 
     def push(self, *, at_least: int = 0) -> None:
-        """Sends what the catalogue holds beyond what was sent, if that is `at_least` so many bytes; waits only for a place."""
+        """Sends what the catalogue holds beyond what was sent, if that is `at_least` so many bytes; waits only for a
+        place.
+        """
         for batch in self._batches():
             if batch.last and sum(map(len, batch.documents)) < at_least:
                 return
@@ -99,7 +103,9 @@ class Filler:
                 write_checkpoint(connection, self.checkpoint)
 
     def _batches(self) -> Iterator[Batch]:
-        """What the catalogue holds after what was sent, cut where a batch is full; the last one reaches the catalogue's end."""
+        """What the catalogue holds after what was sent, cut where a batch is full; the last one reaches the
+        catalogue's end.
+        """
         with self._database.read() as connection:
             reached = read_checkpoint(connection, CATALOGUE)
         if reached is None or reached.position == self._sent:
@@ -169,7 +175,9 @@ def catch_up(database: Database, index: SearchIndex) -> Position:
 
 
 def open_filler(database: Database, index: SearchIndex) -> Filler | None:
-    """What goes on filling the live index, under the lock; None where it must be rebuilt first. Makes a missing index."""
+    """What goes on filling the live index, under the lock; None where it must be rebuilt first. Makes a missing
+    index.
+    """
     identity = index.identity()
     with database.read() as connection:
         live, unfinished = read_checkpoint(connection, LIVE), read_checkpoint(connection, NEXT)

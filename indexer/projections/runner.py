@@ -1,7 +1,8 @@
 """Brings the catalogue over the log: a page of events, its rows and its checkpoint in one transaction.
 
-A checkpoint carries the fingerprint of the rules that built it. Under other rules the catalogue is built anew beside the live
-one, which goes on being read until the new one has caught up and takes its place in the transaction of its last page.
+A checkpoint carries the fingerprint of the rules that built it. Under other rules the catalogue is built anew beside
+the live one, which goes on being read until the new one has caught up and takes its place in the transaction of its
+last page.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, delete, select
 from indexer.database import Database
 from indexer.projections import catalogue
 from indexer.sql import upsert
-from indexer.store import read_log
+from indexer.store import PAGE_EVENTS, read_log
 from indexer.tables import CheckpointRow, table
 from schemas.names import Position
 
@@ -138,11 +139,7 @@ def _step(
     connection: Connection, checkpoint: Checkpoint, *, limit: int | None = None, until: int | None = None
 ) -> Checkpoint | None:
     """One page of the log further, None at its end."""
-    page = (
-        read_log(connection, checkpoint.position)
-        if limit is None
-        else read_log(connection, checkpoint.position, limit=limit)
-    )
+    page = read_log(connection, checkpoint.position, until=until, limit=limit or PAGE_EVENTS)
     if not page:
         return None
     catalogue.apply(connection, int(checkpoint.target), page)

@@ -282,14 +282,14 @@ def test_what_is_no_program_is_told_of_and_a_mended_one_is_tried_again(home: Hom
 
 def test_one_that_never_answers_is_not_waited_for_for_ever(home: Home, tmp_path: Path) -> None:
     silent = program(tmp_path / "silent", "exec sleep 60")
-    with home.holder(silent, patience=0.5) as holder, pytest.raises(IndexUnavailable, match="within 0[.]5 s"):
+    with home.holder(silent, patience=0.5) as holder, pytest.raises(IndexUnavailable, match=r"within 0\.5 s"):
         holder.ensure()
 
 
 def test_who_comes_while_the_keeper_ends_it_waits_for_that(home: Home) -> None:
     ending = home.folder.lock_file("holders")
     fcntl.flock(ending, fcntl.LOCK_EX)
-    with home.holder(patience=0.1) as holder, pytest.raises(IndexUnavailable, match="within 0[.]1 s"):
+    with home.holder(patience=0.1) as holder, pytest.raises(IndexUnavailable, match=r"within 0\.1 s"):
         holder.ensure()
     assert home.processes() == (0, 0)
     os.close(ending)

@@ -108,7 +108,6 @@ class Faults:
 
     def _refusal(self, registry: SampleRegistry, fault: Fault | None) -> Answer | None:
         """The answer that a fault gives in place of any other."""
-        now = format_datetime(registry.now(), usegmt=True)
         if fault == "500":
             refusal = problem(500, "unexpected error occurred")
         elif fault == "html":
@@ -117,7 +116,7 @@ class Faults:
             refusal = _page(int(fault), _REASONS[fault])
         else:
             return None
-        refusal.headers["Date"] = now
+        refusal.headers["Date"] = format_datetime(registry.now(), usegmt=True)
         if fault in ("429", "503") and self.retry_after is not None:
             refusal.headers["Retry-After"] = self._retry_after(registry)
         return refusal

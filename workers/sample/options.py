@@ -19,7 +19,7 @@ def parse_faults(text: str, seed: int = 0) -> Faults:
             _set(faults, key, value)
         except ValueError:
             raise ValueError(f"{part!r} is no fault; write {FORMS}") from None
-    if sum(faults.rates.values()) > 1:
+    if sum(faults.rates.values()) > 1 + 1e-9:
         raise ValueError("the rates of the faults add up to more than 1")
     return faults
 
