@@ -14,11 +14,7 @@ RUN /opt/tools/bin/python -m build --wheel --no-isolation --outdir /dist \
     && /opt/mcp-indexer/bin/pip install --no-cache-dir --no-deps --no-index /dist/*.whl
 
 FROM python:3.11-slim
-# git is how the sources of kind `git` are read.
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends git \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --home-dir /var/lib/mcp-indexer --create-home mcp-indexer
+RUN useradd --system --uid 10001 --home-dir /var/lib/mcp-indexer --create-home mcp-indexer
 COPY --from=build /opt/mcp-indexer /opt/mcp-indexer
 ENV PATH="/opt/mcp-indexer/bin:$PATH" \
     PYTHONUNBUFFERED=1 \

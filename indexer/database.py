@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
 
 from indexer.errors import ConfigurationError, StoreUnavailable
 
@@ -84,6 +84,8 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except (DataError, IntegrityError, ProgrammingError):
+            raise  # ours, not the database's: a bug, and to be seen as one
         except DBAPIError as error:
             raise StoreUnavailable(f"The database {self.shown} failed: {_sentence(error)}") from error
 

@@ -224,15 +224,26 @@ class SearchIndex:
             ) from error
         except MeilisearchApiError as error:
             if error.status_code >= 500:
-                raise IndexUnavailable(f"Meilisearch at {self.url} answers {error.status_code}: {error}") from error
+                raise IndexUnavailable(
+                    f"Meilisearch at {self.url} answers {error.status_code}: {_said(error)}"
+                ) from error
             if error.code in ("invalid_api_key", "missing_authorization_header"):
                 raise IndexRefused(
-                    f"Meilisearch at {self.url} refuses the key ({error}); set MCP_INDEXER_MEILI_KEY to one that may "
+                    f"Meilisearch at {self.url} refuses the key ({_said(error)}); set MCP_INDEXER_MEILI_KEY to one that may "
                     "search, write documents and settings, and swap indexes."
                 ) from error
-            raise IndexRefused(f"Meilisearch at {self.url} refused: {error}") from error
+            if error.code == "index_not_found":
+                raise IndexRefused(
+                    f"There is no index {self.uid!r} at {self.url} yet; `mcp-indexer crawl` makes and fills it."
+                ) from error
+            raise IndexRefused(f"Meilisearch at {self.url} refused: {_said(error)}") from error
         except MeilisearchError as error:
             raise IndexRefused(f"Meilisearch at {self.url} refused: {error}") from error
+
+
+def _said(error: MeilisearchApiError) -> str:
+    """Meilisearch's own sentence, on one line, without what the client adds to it."""
+    return " ".join(str(error.message).partition(". Hint: It might not be working")[0].split())
 
 
 def _ids(ids: Sequence[str]) -> str:

@@ -19,14 +19,16 @@ def remember_sources(database: Database, configured: Sequence[SourceConfigured],
     """
     wanted = {event.source: ascii_json(event_data(event)) for event in configured}
     with database.read() as connection:
-        known = dict(connection.execute(select(STATES.c.source, STATES.c.configured)).tuples().all())
+        known = {row.source: row.configured for row in connection.execute(select(STATES.c.source, STATES.c.configured))}
     if all(known.get(source) == said for source, said in wanted.items()) and not _gone(known, wanted):
         return
     with database.write() as connection:
-        for source in wanted:
+        for source in sorted(wanted):
             ensure_row(connection, source)
-        rows = connection.execute(select(STATES.c.source, STATES.c.configured).with_for_update()).tuples().all()
-        known = dict(rows)
+        rows = connection.execute(
+            select(STATES.c.source, STATES.c.configured).order_by(STATES.c.source).with_for_update()
+        )
+        known = {row.source: row.configured for row in rows}
         writes = [Write(crawls_stream(e.source), e) for e in configured if known.get(e.source) != wanted[e.source]]
         gone = _gone(known, wanted)
         writes += [Write(crawls_stream(source), SourceRemoved(source=source)) for source in gone]

@@ -91,7 +91,7 @@ def read_log(
         query = query.where(EVENTS.c.position <= until)
     found: list[Recorded] = []
     size = 0
-    with connection.execution_options(yield_per=200).execute(query) as rows:
+    with connection.execute(query.execution_options(yield_per=200)) as rows:
         for row in rows:
             found.append(_recorded(row))
             size += len(row.text or "") + len(row.data)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, and_, func, select
 
 from indexer.database import Database
+from indexer.errors import IndexRefused
 from indexer.projections import catalogue, documents, runner
 from indexer.projections.catalogue import VERSIONS, chunks
 from indexer.projections.compare import Comparison, compare, expected_documents
@@ -62,9 +63,10 @@ def verify(database: Database, index: SearchIndex) -> Report:
     found = check_catalogue(database)
     with database.lock(documents.LOCK):
         filler = documents.open_filler(database, index)
-        if filler is not None:
-            filler.finish()
-        return Report(log, found, compare(database, index, index.uid))
+        if filler is None:
+            raise IndexRefused("The index was put there by somebody else just now; run the same command again.")
+        filler.finish()
+        return Report(log, found, compare(database, index, index.uid, filler.checkpoint.position))
 
 
 def repair(database: Database, index: SearchIndex, report: Report) -> None:
@@ -80,7 +82,7 @@ def repair(database: Database, index: SearchIndex, report: Report) -> None:
             with database.read() as connection:
                 wanted = expected_documents(connection, ids)
             if wanted:
-                index.wait(index.send(list(wanted.values())))
+                index.wait(index.send(wanted))
 
 
 def check_log(database: Database) -> LogReport:

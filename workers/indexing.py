@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from indexer.database import Database
-from indexer.errors import IndexRefused, IndexUnavailable
+from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable
 from indexer.projections import documents, runner
 from indexer.projections.documents import Filler
 from indexer.search import SearchIndex
@@ -71,6 +71,6 @@ class Indexing:
     def _noting(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except (IndexUnavailable, IndexRefused) as error:
+        except (IndexUnavailable, IndexRefused, ConfigurationError) as error:
             self.error = str(error)
             self.close()

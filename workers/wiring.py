@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+import httpx
+
 from indexer.budgets import HostBudgets
 from indexer.clock import Clock, machine_clock
 from indexer.database import Database
@@ -78,7 +80,7 @@ class Wiring:
         options = kind.Options.model_validate(config.options)
         token = self.token(config)
         fetcher = Fetcher(
-            fetch.client(self.settings.contact),
+            self._http,
             HostBudgets(self.database, time.time),
             per_minute=config.requests_per_minute,
             headers=kind.headers(options, token),
@@ -93,8 +95,15 @@ class Wiring:
         """Lets go of everything."""
         if self._embedded is not None:
             self._embedded.close()
+        if "_http" in self.__dict__:
+            self._http.close()
         if "database" in self.__dict__:
             self.database.close()
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        """One client for all sources, so that connections are kept."""
+        return fetch.client(self.settings.contact)
 
     @staticmethod
     def token(config: SourceConfig) -> str | None:

@@ -237,5 +237,5 @@ def _rules(position: int, config: dict[str, Any]) -> SourceRules:
 
 
 def _stream(connection: Connection, query: Any) -> Iterator[Any]:
-    with connection.execution_options(yield_per=1_000).execute(query) as rows:
+    with connection.execute(query.execution_options(yield_per=1_000)) as rows:
         yield from rows

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from indexer.database import Database
 from indexer.documents import with_server_json
@@ -12,6 +13,7 @@ from indexer.projections.catalogue import ENTRIES, chunks
 from indexer.projections.runner import live_build
 from indexer.search import SearchIndex
 from indexer.store import RECORDS
+from schemas.names import Position
 
 AT_ONCE = 500
 
@@ -36,49 +38,61 @@ class Comparison:
         return f"{len(self.missing)} missing, {len(self.extra)} extra, {len(self.different)} different"
 
 
-def compare(database: Database, index: SearchIndex, uid: str) -> Comparison:
-    """Compares an index with the live build of the catalogue; nobody else may be filling either."""
+def compare(database: Database, index: SearchIndex, uid: str, until: Position) -> Comparison:
+    """Compares an index that was filled up to a position with the live build of the catalogue.
+
+    The caller holds the lock under which the index is filled. The catalogue may go on: an entry that it touched after
+    `until` is not compared.
+    """
     found = Comparison()
     matched = 0
     for page in index.pages(uid, AT_ONCE):
         found.documents += len(page)
+        ids = [str(document["id"]) for document in page]
         with database.read() as connection:
-            expected = expected_documents(connection, [document["id"] for document in page])
-        for document in page:
-            if document["id"] not in expected:
-                found.extra[document["id"]] = str(document.get("name", document["id"]))
-            elif orjson.loads(expected[document["id"]]) == document:
-                matched += 1
-            else:
-                found.different[document["id"]] = str(orjson.loads(expected[document["id"]])["name"])
+            rows = _rows(connection, ids)
+        for id_, document in zip(ids, page, strict=True):
+            row = rows.get(id_)
+            if row is None or (row.document is None and row.position <= until):
+                found.extra[id_] = str(document.get("name", id_))
+            elif row.position <= until:
+                if orjson.loads(with_server_json(row.document, row.text)) == document:
+                    matched += 1
+                else:
+                    found.different[id_] = row.name
     with database.read() as connection:
-        if matched + len(found.different) < documents_expected(connection):
-            for some in chunks(_names(connection), AT_ONCE):
+        if matched + len(found.different) < _expected(connection, until):
+            for some in chunks(_names(connection, until), AT_ONCE):
                 there = index.present([id_ for id_, _ in some], uid)
                 found.missing.update({id_: name for id_, name in some if id_ not in there})
     return found
 
 
-def documents_expected(connection: Connection) -> int:
-    """How many documents the catalogue says that the index holds."""
-    query = select(func.count()).where(ENTRIES.c.build == live_build(connection), ENTRIES.c.document.is_not(None))
-    return connection.scalar(query) or 0
-
-
-def expected_documents(connection: Connection, ids: list[str]) -> dict[str, str]:
+def expected_documents(connection: Connection, ids: list[str]) -> list[str]:
     """The documents of some ids, whole, as JSON texts, where the catalogue has one."""
+    rows = _rows(connection, ids).values()
+    return [with_server_json(row.document, row.text) for row in rows if row.document is not None]
+
+
+def _rows(connection: Connection, ids: list[str]) -> dict[str, Any]:
     query = (
-        select(ENTRIES.c.id, ENTRIES.c.document, RECORDS.c.text)
-        .join_from(ENTRIES, RECORDS, ENTRIES.c.digest == RECORDS.c.digest)
-        .where(ENTRIES.c.build == live_build(connection), ENTRIES.c.id.in_(ids), ENTRIES.c.document.is_not(None))
+        select(ENTRIES.c.id, ENTRIES.c.name, ENTRIES.c.position, ENTRIES.c.document, RECORDS.c.text)
+        .outerjoin_from(ENTRIES, RECORDS, ENTRIES.c.digest == RECORDS.c.digest)
+        .where(ENTRIES.c.build == live_build(connection), ENTRIES.c.id.in_(ids))
     )
-    return {row.id: with_server_json(row.document, row.text) for row in connection.execute(query)}
+    return {row.id: row for row in connection.execute(query)}
 
 
-def _names(connection: Connection) -> Iterator[tuple[str, str]]:
-    query = select(ENTRIES.c.id, ENTRIES.c.name).where(
-        ENTRIES.c.build == live_build(connection), ENTRIES.c.document.is_not(None)
-    )
-    with connection.execution_options(yield_per=AT_ONCE).execute(query) as rows:
+def _in_the_index(connection: Connection, until: Position) -> ColumnElement[bool]:
+    return and_(ENTRIES.c.build == live_build(connection), ENTRIES.c.document.is_not(None), ENTRIES.c.position <= until)
+
+
+def _expected(connection: Connection, until: Position) -> int:
+    return connection.scalar(select(func.count()).where(_in_the_index(connection, until))) or 0
+
+
+def _names(connection: Connection, until: Position) -> Iterator[tuple[str, str]]:
+    query = select(ENTRIES.c.id, ENTRIES.c.name).where(_in_the_index(connection, until))
+    with connection.execute(query.execution_options(yield_per=AT_ONCE)) as rows:
         for row in rows:
             yield row.id, row.name

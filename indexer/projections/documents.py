@@ -208,7 +208,7 @@ def rebuild(database: Database, index: SearchIndex) -> Position:
         filler.finish()
         with database.lock(LOCK):
             filler.finish()
-            found = compare(database, index, index.next_uid)
+            found = compare(database, index, index.next_uid, filler.checkpoint.position)
             if not found.agree:
                 raise IndexRefused(
                     f"The rebuilt index differs from the catalogue ({found.summary}); it was not put in place, and the "
