@@ -25,7 +25,10 @@ STALE_WALK = timedelta(hours=24)
 
 
 class Walk(BaseModel):
-    """A walk that has begun: what it asks for, and how far it is. `mark` is the next increment's once it completes."""
+    """A walk that has begun: what it asks for, and how far it is. `mark` is the next increment's once it completes.
+
+    `counts` are those of the crawl under way; `met` says whether a crawl before it met any record on this walk.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,6 +43,12 @@ class Walk(BaseModel):
     silent: int = 0
     remembered: Cursor | None = None
     steps: int = 0
+    met: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether the walk met no record so far."""
+        return not self.met and self.counts.observed == 0
 
 
 class CrawlState(BaseModel):
@@ -69,7 +78,9 @@ def begin(
     if walk is not None and at - walk.started_at < STALE_WALK and not (audit and walk.mode == "incremental"):
         if state.crawl is not None:
             return state, False
-        walk = walk.model_copy(update={"counts": Counts(), "seconds": 0.0, "missed": 0, "silent": 0})
+        walk = walk.model_copy(
+            update={"counts": Counts(), "seconds": 0.0, "missed": 0, "silent": 0, "met": not walk.empty}
+        )
         return state.model_copy(update={"crawl": crawl, "walk": walk}), True
     mode: Mode = "full" if state.full_at is None else "audit" if audit or not supports_since else "incremental"
     walk = Walk(mode=mode, started_at=at, since=state.mark if mode == "incremental" else None)

@@ -19,6 +19,8 @@ from indexer.errors import ConfigurationError, StoreUnavailable
 
 BUSY_SECONDS = 60
 LOCK_POLL_SECONDS = 0.1
+_NOT_OURS = ("unable to open database file", "readonly database")
+"""What SQLite says where it may not write."""
 
 
 class Database:
@@ -27,7 +29,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self._url = _checked(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
-        self.shown = self._url.render_as_string(hide_password=True)
+        self.shown = _without_secrets(self._url).render_as_string(hide_password=True)
         self._engine = _sqlite_engine(self._url) if self.is_sqlite else _postgres_engine(self._url)
 
     @contextmanager
@@ -87,6 +89,11 @@ class Database:
         except (DataError, IntegrityError, ProgrammingError):
             raise  # ours, not the database's: a bug, and to be seen as one
         except DBAPIError as error:
+            if any(said in str(error.orig) for said in _NOT_OURS):
+                raise ConfigurationError(
+                    f"The database {self.shown} cannot be used ({error.orig}); make its folder and files writable, or "
+                    "set MCP_INDEXER_HOME or MCP_INDEXER_DATABASE_URL to where you can write."
+                ) from error
             raise StoreUnavailable(f"The database {self.shown} failed: {_sentence(error)}") from error
 
 
@@ -94,7 +101,7 @@ def _checked(url: str) -> URL:
     try:
         parsed = make_url(url)
         backend = parsed.get_backend_name()
-    except (ArgumentError, NoSuchModuleError) as error:
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise ConfigurationError(
             "MCP_INDEXER_DATABASE_URL is not a database URL; write sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME."
         ) from error
@@ -111,19 +118,27 @@ def _checked(url: str) -> URL:
     return parsed
 
 
+def _without_secrets(url: URL) -> URL:
+    """The URL with the passwords masked that libpq takes as parameters."""
+    return url.update_query_dict({key: "***" for key in url.query if "password" in key.lower()})
+
+
 def _sqlite_engine(url: URL) -> Engine:
     assert url.database is not None
     path = Path(url.database)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreUnavailable(f"The folder {path.parent} cannot be made: {error.strerror}.") from error
+        raise ConfigurationError(
+            f"The folder {path.parent} cannot be made: {error.strerror}; set MCP_INDEXER_HOME or "
+            "MCP_INDEXER_DATABASE_URL to where you can write."
+        ) from error
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _connect(connection, _record) -> None:  # type: ignore[no-untyped-def]
         connection.isolation_level = None  # we say BEGIN ourselves
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "temp_store=MEMORY"):
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=4000", "cache_size=-8192"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -148,7 +163,13 @@ def _sentence(error: DBAPIError) -> str:
 
 @contextmanager
 def _file_lock(path: Path) -> Iterator[bool]:
-    with path.open("w") as handle:
+    try:
+        handle = path.open("w")
+    except OSError as error:
+        raise ConfigurationError(
+            f"The lock {path} cannot be taken: {error.strerror}; make its folder writable."
+        ) from error
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

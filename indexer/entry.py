@@ -57,7 +57,7 @@ def merge(name: ServerName, held: Iterable[Version], rules: Mapping[SourceName, 
     chosen: dict[str, Version] = {}
     for version in sorted(listed, key=lambda v: (-rules[v.source].trust, v.source, v.key)):
         chosen.setdefault(version.slot, version)
-    versions = sorted(chosen.values(), key=lambda v: age(v.version, v.published_at), reverse=True)
+    versions = sorted(chosen.values(), key=lambda v: (age(v.version, v.published_at), v.slot), reverse=True)
     present = [version for version in versions if version.status != "deleted"]
     return Entry(
         name=name,

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, literal, null, select, tuple_, union_all
+from sqlalchemy import Connection, literal, null, select, union_all
 
 from indexer import leases
 from indexer.crawls import CrawlState, Walk, advance
 from indexer.leases import Lease
 from indexer.listing import Decided, Held, as_held, decide, missed_or_silent, newest
-from indexer.sql import insert_missing, upsert
+from indexer.sql import among, insert_missing, upsert
 from indexer.store import STREAMS, Write, append
 from indexer.tables import HeldRow, QuarantineRow, table
 from indexer.text import ascii_json, canonical, digest
@@ -101,16 +101,16 @@ def distinct(page: Page) -> dict[Place, Observation]:
 
 def read_past(connection: Connection, source: SourceName, places: list[Place]) -> Past:
     """What a page needs of the past, in one query."""
-    streams = {listing_stream(source, key) for key, _ in places} | {crawls_stream(source)}
+    streams = [*{listing_stream(source, key) for key, _ in places}, crawls_stream(source)]
     held = select(
         HELD.c.key, HELD.c.slot, HELD.c.digest, HELD.c.about, HELD.c.updated_at, HELD.c.withdrawn, literal(0)
-    ).where(HELD.c.source == source, tuple_(HELD.c.key, HELD.c.slot).in_(places))
+    ).where(HELD.c.source == source, among(connection, [HELD.c.key, HELD.c.slot], places))
     revisions = select(STREAMS.c.stream, null(), null(), null(), null(), null(), STREAMS.c.revision).where(
-        STREAMS.c.stream.in_(streams)
+        among(connection, [STREAMS.c.stream], [(stream,) for stream in streams])
     )
     past = Past({}, dict.fromkeys(streams, Revision(0)))
     for key, in_slot, held_digest, about, updated_at, withdrawn, revision in connection.execute(
-        union_all(held, revisions) if places else revisions
+        union_all(held, revisions)
     ):
         if in_slot is None:
             past.revisions[key] = revision

@@ -20,7 +20,7 @@ from meilisearch.errors import (
     MeilisearchTimeoutError,
 )
 
-from indexer.errors import IndexRefused, IndexUnavailable
+from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable
 
 SETTINGS: dict[str, Any] = {
     "searchableAttributes": ["label", "title", "publisher", "description", "name", "package_identifiers"],
@@ -40,7 +40,7 @@ SETTINGS: dict[str, Any] = {
         *("archived", "pushed_at", "published_at", "updated_at", "first_seen_at", "position"),
     ],
     "sortableAttributes": [
-        *("name", "position", "published_at", "updated_at", "first_seen_at", "pushed_at", "stars"),
+        *("id", "name", "position", "published_at", "updated_at", "first_seen_at", "pushed_at", "stars"),
         *("source_count", "version_count"),
     ],
     "stopWords": ["mcp", "server", "servers"],
@@ -229,12 +229,20 @@ class SearchIndex:
                 ) from error
             if error.code in ("invalid_api_key", "missing_authorization_header"):
                 raise IndexRefused(
-                    f"Meilisearch at {self.url} refuses the key ({_said(error)}); set MCP_INDEXER_MEILI_KEY to one that may "
-                    "search, write documents and settings, and swap indexes."
+                    f"Meilisearch at {self.url} refuses the key ({_said(error)}); set MCP_INDEXER_MEILI_KEY to one "
+                    "that may search, write documents and settings, and swap indexes."
                 ) from error
             if error.code == "index_not_found":
                 raise IndexRefused(
                     f"There is no index {self.uid!r} at {self.url} yet; `mcp-indexer crawl` makes and fills it."
+                ) from error
+            if error.code and error.code.startswith("invalid_search_"):
+                what = error.code.removeprefix("invalid_search_")
+                raise ConfigurationError(f"The {what} of the search cannot be used: {_said(error)}") from error
+            if not error.code:
+                raise IndexRefused(
+                    f"What answers at {self.url} is no Meilisearch (status {error.status_code}); check "
+                    "MCP_INDEXER_MEILI_URL."
                 ) from error
             raise IndexRefused(f"Meilisearch at {self.url} refused: {_said(error)}") from error
         except MeilisearchError as error:

@@ -22,6 +22,7 @@ from schemas.documents import document_schema
 from schemas.events import EVENT, cloud_event
 from schemas.names import ServerName, storable
 from workers import report
+from workers.client import spare_loopback
 from workers.commands import check_sources, crawl_sources, search_index, status_of
 from workers.doctor import examine
 from workers.settings import read_settings
@@ -229,8 +230,9 @@ def doctor(as_json: Json = False) -> None:
 def main() -> None:
     """Runs a command; what was foreseen ends as one sentence on stderr and an exit status."""
     signal.signal(signal.SIGTERM, _terminated)
+    spare_loopback()
     try:
-        app()
+        app(prog_name="mcp-indexer")
     except ConfigurationError as error:
         _end(error, USAGE)
     except Interrupted as error:
@@ -251,3 +253,7 @@ def _terminated(*_: object) -> None:
 def _unknown(name: str, similar: list[str]) -> NotFound:
     meant = f" Did you mean {', '.join(similar)}?" if similar else " `mcp-indexer search` finds names by words."
     return NotFound(f"No source ever listed a server named {name!r}.{meant}")
+
+
+if __name__ == "__main__":
+    main()

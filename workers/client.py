@@ -1,5 +1,6 @@
 """The HTTP client: who we say we are, how long we wait, and what is taken from the environment."""
 
+import os
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from logging import WARNING, getLogger
@@ -29,6 +30,13 @@ def client(contact: str | None, transport: httpx.BaseTransport | None = None) ->
             f"the environment's proxy or certificates cannot be used: {Masking().hide(str(error))}; check HTTP_PROXY, "
             "HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
         ) from None
+
+
+def spare_loopback() -> None:
+    """From here on the environment's proxy is not asked for what is on this machine, as the embedded Meilisearch is."""
+    for name in ("NO_PROXY", "no_proxy"):
+        spared = [host for host in os.environ.get(name, "").split(",") if host]
+        os.environ[name] = ",".join(dict.fromkeys([*spared, "127.0.0.1", "localhost", "::1"]))
 
 
 def check_header(name: str, value: str) -> None:

@@ -1,6 +1,5 @@
 """What the larger commands do: crawl several sources, check them, say where they stand."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable, L
 from indexer.queries import SourceStanding
 from indexer.search import SearchIndex
 from schemas.events import Counts
-from schemas.names import SourceName
+from schemas.names import ServerName, SourceName, document_id
 from workers.crawl import Crawl, Outcome
 from workers.indexing import Indexing
 from workers.kinds import KINDS
@@ -76,7 +75,7 @@ def crawl_sources(
     """Crawls sources one after the other, and brings the index over what they said; `crawling` shows it."""
     configs = chosen(wiring.sources, names)
     for config in configs:
-        wiring.token(config)
+        wiring.open_source(config)  # what is wrong with its configuration is found before anything begins
     indexing = Indexing(wiring.database, wiring.index)
     outcomes: list[Outcome] = []
     try:
@@ -152,7 +151,7 @@ def search_index(index: SearchIndex, query: str, options: Json) -> Json:
     answer = index.search(query, **options)
     hits = answer["hits"]
     if "/" in query and not any(hit["name"] == query for hit in hits[:1]):
-        named = f"name = {json.dumps(query)}"
+        named = f"id = {document_id(ServerName(query))}"  # filters on names take upper and lower case for the same
         wanted = f"({options['filter']}) AND {named}" if options.get("filter") else named
         exact = index.search("", filter=wanted, limit=1)["hits"]
         hits = [*exact, *(hit for hit in hits if hit["name"] != query)][: options["limit"]]

@@ -7,6 +7,7 @@ transaction of the page that it covers.
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal, Protocol
@@ -17,7 +18,7 @@ from indexer import crawls, leases
 from indexer.clock import Clock
 from indexer.crawls import CrawlState
 from indexer.database import Database
-from indexer.errors import ConfigurationError, SourceMalformed, SourceRefused, SourceUnavailable
+from indexer.errors import ConfigurationError, SourceMalformed, SourceRefused, SourceUnavailable, StoreUnavailable
 from indexer.record import HELD, add, record_page
 from indexer.store import Write, append
 from schemas.events import Counts, CrawlCompleted, CrawlFailed, CrawlStarted, Mode
@@ -117,6 +118,10 @@ class Crawl:
             return self._fail(str(error), opened, resume=True)
         except (SourceRefused, SourceMalformed, ConfigurationError) as error:
             return self._fail(str(error), opened, resume=False)
+        except StoreUnavailable:
+            with suppress(StoreUnavailable):  # a full disk takes no more events, and may still take this
+                self.release()
+            raise
         except KeyboardInterrupt:
             self.release()
             return replace(self._outcome("interrupted"), by_hand=True)
@@ -188,7 +193,7 @@ class Crawl:
     def _refuse_emptying(self, connection: Connection, state: CrawlState) -> None:
         walk = state.walk
         assert walk is not None
-        if walk.mode == "incremental" or walk.counts.observed > 0:
+        if walk.mode == "incremental" or not walk.empty:
             return
         held = connection.scalar(select(HELD.c.key).where(HELD.c.source == self._name, ~HELD.c.withdrawn).limit(1))
         if held is not None:

@@ -60,6 +60,8 @@ class Indexing:
                 self._stack.close()
                 return
         self._filler.push(at_least=SEND_BYTES)
+        if self._filler.settle():
+            self.close()  # our source may be slow, and no other crawl is to wait for it
 
     def _complete(self) -> None:
         if self._filler is not None and self.error is None:

@@ -5,8 +5,9 @@ import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from indexer.errors import ConfigurationError
 from schemas.events import SourceConfigured
@@ -27,6 +28,15 @@ def interval(text: Any) -> timedelta:
         raise ValueError("an interval of more than a million years is none") from error
 
 
+def address(url: str) -> str:
+    """A URL that can be asked, as it is. Raises ValueError."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.port == 0:
+        raise ValueError("an address is https:// or http://, a host, and a port if need be")
+    parts.hostname.encode("idna")
+    return url
+
+
 Interval = Annotated[timedelta, BeforeValidator(interval)]
 
 
@@ -37,7 +47,7 @@ class SourceConfig(BaseModel):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
     kind: str
-    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s?#]*$")]
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"), AfterValidator(address)]
     every: Interval = timedelta(hours=1)
     audit_every: Interval = timedelta(days=1)
     trust: Annotated[int, Field(ge=0, le=1_000)] = 50

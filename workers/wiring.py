@@ -51,7 +51,11 @@ class Wiring:
     def database(self) -> Database:
         """The database, its tables brought to this program's version."""
         database = Database(self.settings.database)
-        migrate(database)
+        try:
+            migrate(database)
+        except BaseException:
+            database.close()
+            raise
         return database
 
     @cached_property

@@ -9,17 +9,18 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, delete, select
 
 import indexer
 import schemas
 from indexer.documents import document
 from indexer.entry import SourceRules, merge
-from indexer.sql import upsert
+from indexer.sql import among, upsert
 from indexer.store import RECORDS
 from indexer.tables import CatalogueEntryRow, CatalogueSourceRow, CatalogueVersionRow, table
 from indexer.text import read_json
@@ -37,6 +38,7 @@ _SHARED_RULES = ("about", "definition", "documents", "names", "server")
 _VERSION_COLUMNS = [VERSIONS.c[name] for name in FIELDS]
 
 
+@cache
 def fingerprint() -> str:
     """What the catalogue's rows depend on besides the log: the code of its rules, and the validator's version."""
     hashed = hashlib.sha256(importlib.metadata.version("jsonschema-rs").encode())
@@ -88,7 +90,9 @@ def read_rules(connection: Connection, build: int) -> dict[SourceName, SourceRul
 def read_versions(connection: Connection, build: int, names: Sequence[ServerName]) -> dict[ServerName, list[Version]]:
     """Every version that any source ever showed of some servers."""
     found: dict[ServerName, list[Version]] = {name: [] for name in names}
-    query = select(*_VERSION_COLUMNS).where(VERSIONS.c.build == build, VERSIONS.c.name.in_(names))
+    query = select(*_VERSION_COLUMNS).where(
+        VERSIONS.c.build == build, among(connection, [VERSIONS.c.name], [(name,) for name in names])
+    )
     for row in connection.execute(query):
         version = Version(*row)
         found[version.name].append(version)
@@ -140,13 +144,12 @@ def _apply_listings(
     of_listings = [(e, e.event) for e in events if isinstance(e.event, ListingEvent)]
     places = list({place(event) for _, event in of_listings})
     versions: dict[Place, Version] = {}
-    for some in chunks(places, NAMES_AT_ONCE):
-        query = select(*_VERSION_COLUMNS).where(
-            VERSIONS.c.build == build, tuple_(VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot).in_(some)
-        )
-        for row in connection.execute(query):
-            version = Version(*row)
-            versions[version.source, version.key, version.slot] = version
+    query = select(*_VERSION_COLUMNS).where(
+        VERSIONS.c.build == build, among(connection, [VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot], places)
+    )
+    for row in connection.execute(query):
+        version = Version(*row)
+        versions[version.source, version.key, version.slot] = version
     touched: dict[ServerName, int] = {}
     for recorded, event in of_listings:
         where = place(event)
@@ -191,9 +194,9 @@ def _derive(
 
 def _records(connection: Connection, digests: set[Digest], known: dict[Digest, Any]) -> dict[Digest, Any]:
     found = {digest: known[digest] for digest in digests if digest in known}
-    for some in chunks(digests - found.keys(), NAMES_AT_ONCE):
-        for row in connection.execute(select(RECORDS).where(RECORDS.c.digest.in_(some))):
-            found[row.digest] = read_json(row.text)
+    missing = [(digest,) for digest in digests - found.keys()]
+    query = select(RECORDS).where(among(connection, [RECORDS.c.digest], missing))
+    found.update((row.digest, read_json(row.text)) for row in connection.execute(query))
     return found
 
 

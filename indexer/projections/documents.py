@@ -91,6 +91,12 @@ class Filler:
         while self._flying:
             self._land()
 
+    def settle(self) -> bool:
+        """Takes note of what the index has by now, without waiting; whether that is all that was sent."""
+        while self._flying and all(self._index.outcome(task) for task in self._flying[0][0]):
+            self._land()
+        return not self._flying
+
     def _land(self) -> None:
         tasks, reached = self._flying[0]
         for task in tasks:

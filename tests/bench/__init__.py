@@ -2,6 +2,6 @@
 
     python -m tests.bench [--size 20000] [--repeat 3] [--json bench.json] [--database sqlite|postgres] [--case NAME]
 
-Everything runs on this machine and needs no network: a sample registry, Meilisearch and Postgres are processes started for
-it. What is measured runs in a process of its own (`tests.bench.child`), timed after imports and wiring.
+Everything runs on this machine and needs no network: a sample registry, Meilisearch and Postgres are processes started
+for it. What is measured runs in a process of its own (`tests.bench.child`), timed after imports and wiring.
 """

@@ -43,11 +43,11 @@ def _measure(given: argparse.Namespace, store: Store, meilisearch: Path) -> Json
     began = time.monotonic()
     about = environment(meilisearch, store.version)
     _line(", ".join(f"{key} {value}" for key, value in about.items()))
-    measured: dict[str, list[list[Measure]]] = {name: [] for name in given.case or CASES}
+    measured: dict[str, list[list[Measure]]] = {name: [] for name in CASES if name in (given.case or CASES)}
     shape: Json = {}
-    for number_ in range(1, given.repeat + 1):
-        mark = f"round {number_} of {given.repeat}"
-        with Round(given.size, store, meilisearch, lambda doing, mark=mark: _say(f"{mark}: {doing}")) as one:
+    for turn in range(1, given.repeat + 1):
+        _say(f"round {turn} of {given.repeat}")
+        with Round(given.size, store, meilisearch, lambda doing: _say(f"  {doing}")) as one:
             if not shape:
                 shape = _shape(one)
             for name, rounds in measured.items():

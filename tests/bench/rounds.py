@@ -18,7 +18,8 @@ from typing import Any, Self
 import httpx
 import orjson
 
-from tests.bench.alone import index_alone, make_index, post
+from tests.bench.alone import export, index_alone, make_index, post, vanished
+from tests.bench.searching import headers
 from tests.bench.stores import Store
 from tests.bench.upstream import Upstream
 from tests.servers import MeilisearchServer
@@ -69,7 +70,7 @@ class Round:
     @cached_property
     def walk(self) -> Json:
         """The bare walk."""
-        return self.child("walk", self.upstream.url)
+        return self.child("walk", self.upstream.url, program="bare")
 
     @cached_property
     def cold(self) -> Json:
@@ -82,8 +83,7 @@ class Round:
     def documents(self) -> Path:
         """The documents that the cold crawl came to, one a line."""
         path = self.home / "documents.ndjson"
-        found = self._after_cold("export", str(path))
-        self._expect(found["documents"] == self.cold["documents"], "the index holds another number of documents", found)
+        self._expect(self.cold["documents"] == export(self.meilisearch, UID, path), "documents are missing", self.cold)
         return path
 
     @cached_property
@@ -116,7 +116,9 @@ class Round:
 
     @cached_property
     def increment(self) -> Json:
-        """A hundred changes, crawled; `alone_seconds` is Meilisearch alone with the documents that they come to."""
+        """A hundred changes, crawled; `alone_seconds` is Meilisearch alone with the documents that they come to, and
+        those that they end.
+        """
         before = self.cold["position"]
         assert self.alone, "there is an index to bring them to"
         self.upstream.publish(CHANGES)
@@ -125,8 +127,9 @@ class Round:
         news = counts["new"] + counts["changed"] + counts["status_changed"]
         self._expect(news == CHANGES, f"the increment found {news} changes of {CHANGES}", found)
         path = self.home / "changed.ndjson"
-        self.child("export", str(path), str(before))
-        return {**found, "alone_seconds": post(self.bare_index, "many", [path.read_bytes()])}
+        export(self.meilisearch, UID, path, before)
+        gone = vanished(self.meilisearch, UID, self.documents)
+        return {**found, "alone_seconds": post(self.bare_index, "many", [path.read_bytes()], gone)}
 
     @cached_property
     def catalogue(self) -> Json:
@@ -148,21 +151,22 @@ class Round:
     def searches(self, clients: int) -> Json:
         """Searches of so many clients at once."""
         where = (self.meilisearch.url, self.meilisearch.key, UID, str(self.documents))
-        return self.child("search", *where, str(clients))
+        return self.child("search", *where, str(clients), program="bare")
 
     def larger(self, times: int) -> Json:
         """A cold crawl of a registry so many times as large."""
         with Round(self.size * times, self.store, self._binary, self._say) as other:
             return other.cold
 
-    def child(self, job: str, *arguments: str) -> Json:
+    def child(self, job: str, *arguments: str, program: str = "child") -> Json:
         """Has a process of its own do a job; what it says. `wal_mib` is what a database server wrote meanwhile."""
-        self._say(job.replace("_", " "))
+        self._say(" ".join((job.replace("_", " "), *(one for one in arguments if len(one) < 10))))
+        os.sync()  # what was written before is not to be waited for now
         before = self.store.written()
         log = self.home / f"{job}.log"
         with log.open("wb") as errors:
             ended = subprocess.run(
-                [sys.executable, "-m", "tests.bench.child", job, *arguments],
+                [sys.executable, "-m", f"tests.bench.{program}", job, *arguments],
                 env=self._environment(),
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -179,7 +183,6 @@ class Round:
         return self.child(job, *arguments)
 
     def _crawl(self, what: str, *arguments: str) -> Json:
-        self._say(what)
         found = self.child("crawl", *arguments)
         done = found["status"] == "completed" and found["lag"] == 0 and found["error"] is None
         self._expect(done, f"the {what} did not complete", found)
@@ -197,8 +200,8 @@ class Round:
         }
 
     def _tasks(self) -> int:
-        headers = {"Authorization": f"Bearer {self.meilisearch.key}"}
-        answer = httpx.get(f"{self.meilisearch.url}/tasks?limit=1", headers=headers, timeout=60, trust_env=False)
+        where, who = f"{self.meilisearch.url}/tasks?limit=1", headers(self.meilisearch.key)
+        answer = httpx.get(where, headers=who, timeout=60, trust_env=False)
         return int(answer.raise_for_status().json()["total"])
 
     @staticmethod

@@ -31,7 +31,8 @@ class Store(ABC):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Most have nothing to end."""
+        """Ends what was started."""
+        return
 
 
 class Sqlite(Store):

@@ -12,7 +12,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
@@ -80,9 +79,9 @@ class Home:
             else:
                 self._monkeypatch.setenv(f"MCP_INDEXER_{name}", value)
 
-    def watch(self, **urls: str) -> None:
-        """Writes a sources file of registries, asked twenty versions a page and as often as they can answer."""
-        common = 'kind = "registry"\nrequests_per_minute = 1000000\npage_size = 20\n'
+    def watch(self, *, page_size: int = 20, **urls: str) -> None:
+        """Writes a sources file of registries, asked as often as they can answer."""
+        common = f'kind = "registry"\nrequests_per_minute = 1000000\npage_size = {page_size}\n'
         tables = [f'[[source]]\nname = "{name}"\nurl = "{url}"\n{common}' for name, url in urls.items()]
         self.sources_file.write_text("\n".join(tables))
 
@@ -235,6 +234,8 @@ def home(
     """A home with the sample registry as its one source and SQLite under it."""
     made = Home(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(random, "random", no_share)
+    for name in ("NO_PROXY", "no_proxy"):  # which a command adds to
+        monkeypatch.setenv(name, "127.0.0.1")
     made.set(DATABASE_URL=None, CONTACT=None, BROKER_URL=None)
     made.set(MEILI_URL=meilisearch_server.url, MEILI_KEY=meilisearch_server.key, INDEX=meili_index)
     made.watch(official=upstream.url)
@@ -254,5 +255,3 @@ def meili(meilisearch_server: MeilisearchServer) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {meilisearch_server.key}"}
     with httpx.Client(base_url=meilisearch_server.url, headers=headers, trust_env=False) as client:
         yield client
-
-

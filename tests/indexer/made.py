@@ -47,7 +47,8 @@ CRAWL = CrawlId("crawl-1")
 START = datetime(2026, 8, 1, 12, 0, tzinfo=UTC)
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
 
-SPAWN = get_context("spawn")
+SERVER = get_context("forkserver")
+SERVER.set_forkserver_preload(["tests.indexer.made"])
 
 
 def at(minutes: float) -> datetime:
@@ -188,7 +189,7 @@ def crawled(database: Database, pages: Sequence[Page], *, audit: bool = False, w
 
 
 def process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
-    """Another process, started: it imports anew, and shares nothing with this one."""
-    made = SPAWN.Process(target=target, args=arguments, daemon=True)
+    """Another process, started; it shares nothing with this one."""
+    made = SERVER.Process(target=target, args=arguments, daemon=True)
     made.start()
     return made

@@ -1,0 +1,76 @@
+"""A crawl killed at random moments: the next one goes on at once, and nothing is lost or recorded twice."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from indexer.database import Database
+from indexer.queries import log_position
+from tests.e2e.conftest import Home, items
+from tests.servers import wait_until
+from workers.sample.serve import SampleServer
+from workers.settings import read_settings
+
+Json = dict[str, Any]
+Serve = Callable[[list[Json]], SampleServer]
+
+KILLS, NAMES = 10, 500
+PAGES = 2 * NAMES // 10 + 1
+
+
+def position(database: Database) -> int:
+    with database.read() as connection:
+        return log_position(connection)
+
+
+def observations(home: Home) -> Counter[tuple[str, str, str]]:
+    """How often each version was recorded as new."""
+    data = [event["data"] for event in home.events() if event["type"] == "listing.observed"]
+    return Counter((one["source"], one["key"], one["version"]) for one in data)
+
+
+def test_a_crawl_killed_at_ten_random_moments_loses_nothing_and_records_nothing_twice(
+    either: Home, serve: Serve
+) -> None:
+    upstream = serve(items(NAMES, ("1.0.0", "1.1.0")))
+    upstream.faults.delay = 0.005
+    either.watch(official=upstream.url, page_size=10)
+    either.run("status")  # makes the tables, so that the log can be asked for its end
+    database = Database(read_settings().database)
+    draw = random.Random("ten moments")
+    for _ in range(KILLS):
+        more, by_pages = draw.randint(1, 4), draw.random() < 0.5
+        asked, recorded = len(upstream.requests), position(database)
+        with either.start("crawl", "--json") as process:
+            if by_pages:
+                wait_until(lambda: len(upstream.requests) >= asked + more, every=0.001)  # noqa: B023 - called at once
+            else:
+                wait_until(lambda: position(database) > recorded + 10 * (more - 1), every=0.001)  # noqa: B023
+            process.kill()
+            out, err = process.communicate(timeout=60)
+        assert (process.returncode, out, err) == (-9, "", "")
+    database.close()
+
+    crawl = either.crawl_one()
+    assert (crawl["mode"], crawl["status"], crawl["pages"]) == ("full", "completed", PAGES)
+    assert (crawl["new"], crawl["unchanged"]) == (2 * NAMES, 0)
+    seen = observations(either)
+    assert (len(seen), set(seen.values())) == (2 * NAMES, {1})
+    assert [kind for kind in either.kinds() if kind.startswith("crawl.")] == ["crawl.started", "crawl.completed"]
+    assert len(upstream.requests) <= PAGES + KILLS
+    assert either.agrees()
+
+
+def test_a_crawl_killed_when_all_is_recorded_is_indexed_by_the_next(either: Home, serve: Serve) -> None:
+    either.watch(official=serve(items(NAMES, ("1.0.0", "1.1.0"))).url)
+    either.run("status")
+    database = Database(read_settings().database)
+    with either.start("crawl") as process:
+        wait_until(lambda: position(database) == 2 * NAMES + 3, every=0.001)
+        process.kill()
+    database.close()
+    result = either.crawl()
+    assert (result["crawls"][0]["mode"], result["crawls"][0]["new"]) == ("incremental", 0)
+    assert (result["index"]["documents"], result["index"]["lag"]) == (NAMES, 0)
+    assert either.agrees()

@@ -1,0 +1,295 @@
+"""Locks between processes, and what a person reads when a database fails."""
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from indexer.database import Database
+from indexer.errors import ConfigurationError, McpIndexerError, StoreUnavailable
+from indexer.migrations import migrate
+from indexer.store import Write, append
+from schemas.names import StreamId
+from tests.indexer.made import SERVER, START, appended, events, log, observed, process, record
+from tests.servers import free_port, wait_until
+
+PASSWORD = "s3cr3t"  # noqa: S105 - of nobody
+
+
+def hold(url: str, name: str, says: Connection) -> None:
+    """A process that takes a lock, says so, and keeps it until it is told to end."""
+    database = Database(url)
+    with database.lock(name):
+        says.send("held")
+        says.recv()
+    database.close()
+    says.send("given back")
+
+
+def as_nobody(url: str, says: Connection) -> None:
+    """A process without root's rights that tries to use a database; says what it was told."""
+    with tempfile.TemporaryDirectory() as folder:  # nobody may not import from root's folders: import it all now
+        warm = Database(f"sqlite:///{folder}/warm.db")
+        migrate(warm)
+        warm.close()
+    if os.geteuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    said = []
+    for use in (migrate, take_lock):
+        try:
+            use(Database(url))
+        except McpIndexerError as error:
+            said.append(str(error))
+    says.send(said)
+
+
+def take_lock(database: Database) -> None:
+    with database.try_lock("a"):
+        pass
+
+
+@pytest.fixture
+def holder(database_url: str, database: Database) -> Iterator[tuple[int, Connection]]:
+    """Another process that holds the lock `a`: its id, and the line to it."""
+    here, there = SERVER.Pipe()
+    other = process(hold, database_url, "a", there)
+    there.close()
+    assert here.recv() == "held"
+    assert other.pid is not None
+    yield other.pid, here
+    other.kill()
+    other.join(30)
+    here.close()
+
+
+def free(database: Database, name: str = "a") -> bool:
+    with database.try_lock(name) as held:
+        return held
+
+
+def test_a_lock_is_had_by_one_at_a_time(database_url: str, database: Database) -> None:
+    other = Database(database_url)
+    with database.try_lock("a") as held:
+        assert held
+        assert not free(other)
+        assert not free(database)
+    assert free(other)
+    assert free(database)
+    other.close()
+
+
+def test_locks_of_other_names_are_free(database: Database) -> None:
+    with database.lock("documents"), database.lock("documents.next"), database.lock("a"):
+        assert not free(database, "documents.next")
+        assert free(database, "b")
+
+
+def test_a_lock_is_given_back_when_its_holder_fails(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError), database.lock("a"):
+        raise ZeroDivisionError
+    assert free(database)
+
+
+def test_another_process_has_the_lock_until_it_gives_it_back(
+    database: Database, holder: tuple[int, Connection]
+) -> None:
+    _, line = holder
+    assert not free(database)
+    assert free(database, "b")
+    line.send("end")
+    assert line.recv() == "given back"
+    assert free(database)
+
+
+def test_a_lock_ends_with_its_process(database: Database, holder: tuple[int, Connection]) -> None:
+    assert not free(database)
+    os.kill(holder[0], signal.SIGKILL)
+    wait_until(lambda: free(database))
+
+
+def test_who_waits_for_a_lock_gets_it(database: Database, holder: tuple[int, Connection]) -> None:
+    def wait() -> str:
+        with database.lock("a"):
+            return "mine"
+
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(wait)
+        assert not waiting.done()
+        holder[1].send("end")
+        assert waiting.result(30) == "mine"
+
+
+def test_reading_goes_on_while_a_lock_is_held(database: Database) -> None:
+    with database.lock("a"):
+        appended(database, observed())
+        assert events(database) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("", "not a database URL"),
+        ("indexer.db", "not a database URL"),
+        ("sqlite:indexer.db", "not a database URL"),
+        (f"postgresql://u:{PASSWORD}@localhost:port/d", "not a database URL"),
+        (f"mysql://u:{PASSWORD}@localhost/d", "names mysql"),
+        (f"nosuch://u:{PASSWORD}@localhost/d", "names nosuch"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///:memory:", "must name a file"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_said_in_a_sentence(url: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Database(url)
+    told = str(refused.value)
+    assert said in told
+    assert told.startswith("MCP_INDEXER_DATABASE_URL")
+    assert told.endswith(".")
+    assert "\n" not in told
+    assert PASSWORD not in told
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
+def test_postgres_is_spoken_to_through_psycopg(scheme: str) -> None:
+    database = Database(f"{scheme}://u@localhost/d")
+    assert database.shown == "postgresql+psycopg://u@localhost/d"
+    assert not database.is_sqlite
+    database.close()
+
+
+@pytest.mark.parametrize("where", ["u:{}@127.0.0.1:{}/d", "u@127.0.0.1:{1}/d?password={0}"])
+def test_a_password_is_shown_nowhere(where: str) -> None:
+    database = Database("postgresql://" + where.format(PASSWORD, free_port()))
+    assert PASSWORD not in database.shown
+    with pytest.raises(StoreUnavailable) as failed, database.read():
+        pass
+    assert PASSWORD not in str(failed.value)
+    database.close()
+
+
+def test_a_server_that_is_not_there_is_said_in_a_sentence() -> None:
+    port = free_port()
+    database = Database(f"postgresql://u@127.0.0.1:{port}/d")
+    for use in (database.read, database.write, lambda: database.try_lock("a")):
+        with pytest.raises(StoreUnavailable) as failed, use():
+            pass
+        told = str(failed.value)
+        assert told.startswith(f"The database postgresql+psycopg://u@127.0.0.1:{port}/d failed: ")
+        assert "\n" not in told
+    database.close()
+
+
+def test_a_database_that_does_not_exist_is_said_in_a_sentence(postgres_url: str) -> None:
+    database = Database(postgres_url + "nothing")
+    with pytest.raises(StoreUnavailable, match="does not exist"), database.read():
+        pass
+    database.close()
+
+
+def test_a_connection_that_breaks_is_said_in_a_sentence_and_the_next_one_works(postgres_url: str) -> None:
+    database, other = Database(postgres_url), Database(postgres_url)
+    migrate(database)
+    with pytest.raises(StoreUnavailable, match="failed: "), database.write() as connection:
+        append(connection, [Write(StreamId("a"), observed())], at=START)
+        number = connection.scalar(text("SELECT pg_backend_pid()"))
+        with other.read() as killing:
+            killing.execute(text("SELECT pg_terminate_backend(:number)"), {"number": number})
+        connection.execute(text("SELECT 1"))
+    assert events(database) == 0
+    assert appended(database, observed()) == 1
+    database.close()
+    other.close()
+
+
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_loses_nothing(sqlite: Database) -> None:
+    appended(sqlite, *(observed(record(version=str(number))) for number in range(20)))
+    before = log(sqlite)
+    with sqlite.read() as connection:
+        pages = connection.scalar(text("PRAGMA page_count"))
+    large = observed(record("com.example/large", note="x" * 2_000_000))
+    with pytest.raises(StoreUnavailable) as failed, sqlite.write() as connection:
+        connection.execute(text(f"PRAGMA max_page_count = {pages + 10}"))
+        append(connection, [Write(StreamId("a"), observed()), Write(StreamId("b"), large)], at=before[0].recorded_at)
+    told = str(failed.value)
+    assert "the disk is full; make room" in told
+    assert "\n" not in told
+    assert log(sqlite) == before
+    sqlite.close()  # the limit was this connection's
+    assert appended(sqlite, large) == 21
+
+
+def test_a_file_that_is_no_database_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.db").write_bytes(b"a diary, and no database" * 1000)
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+    with pytest.raises(StoreUnavailable, match="file is not a database"):
+        migrate(database)
+    database.close()
+
+
+def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="cannot be made: Not a directory; set MCP_INDEXER_HOME"):
+        Database(f"sqlite:///{tmp_path / 'file' / 'folder' / 'a.db'}")
+
+
+def test_a_folder_in_the_place_of_the_file_is_said_in_a_sentence(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}")
+    with pytest.raises(McpIndexerError, match="unable to open database file"):
+        migrate(database)
+    database.close()
+
+
+def test_missing_folders_are_made(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'a' / 'b' / 'c.db'}")
+    migrate(database)
+    database.close()
+    assert (tmp_path / "a" / "b" / "c.db").exists()
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["with a database", "empty"])
+def test_a_read_only_folder_is_said_in_a_sentence(there: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = Path("/tmp") / f"mcp-indexer-read-only-{os.getpid()}"  # noqa: S108 - pytest's own folders admit one user
+    folder.mkdir()
+    url = f"sqlite:///{folder / 'a.db'}"
+    try:
+        if there:
+            database = Database(url)
+            migrate(database)
+            database.close()
+            (folder / "a.db").chmod(0o444)
+        folder.chmod(0o555)
+        here, other = SERVER.Pipe()
+        started = process(as_nobody, url, other)
+        other.close()
+        said = here.recv()
+        started.join(30)
+    finally:
+        folder.chmod(0o755)
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    assert len(said) == 2
+    for sentence in said:
+        assert str(folder / "a.db") in sentence
+        assert sentence.endswith(".")
+
+
+def test_who_waits_too_long_for_another_writer_is_told(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.database.BUSY_SECONDS", 0)
+    impatient = Database(sqlite.shown)
+    with (
+        sqlite.write(),
+        pytest.raises(StoreUnavailable, match="another process kept it locked"),
+        impatient.write(),
+    ):
+        pass
+    impatient.close()

@@ -1,0 +1,460 @@
+"""The crawl loop over a source that answers what it is told: what is kept, what is dropped, what is refused."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from indexer import leases
+from indexer.crawls import OVERLAP, CrawlState
+from indexer.database import Database
+from indexer.errors import (
+    ConfigurationError,
+    LeaseHeld,
+    LeaseLost,
+    McpIndexerError,
+    SourceGone,
+    SourceMalformed,
+    SourceRefused,
+    SourceTooLarge,
+    SourceUnavailable,
+)
+from indexer.leases import STATES
+from indexer.migrations import migrate
+from indexer.store import read_all
+from schemas.about import OFFICIAL, read_about
+from schemas.events import AnyEvent, CrawlCompleted, CrawlFailed, CrawlStarted, ListingEvent
+from schemas.names import Cursor, ListingKey, SourceName
+from schemas.observations import Observation, Page
+from workers.crawl import Crawl, Outcome
+from workers.source import Walk
+
+NAME = SourceName("official")
+START = datetime(2026, 9, 1, 12, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+Given = Page | BaseException | Callable[[], Page]
+
+
+def seen(number: int) -> Observation:
+    """A version as the source shows it."""
+    name = f"com.example/tool-{number}"
+    meta = {OFFICIAL: {"status": "active", "updatedAt": "2026-08-01T00:00:00Z"}}
+    record = {"name": name, "version": "1.0.0"}
+    return Observation(ListingKey(name), name, "1.0.0", record, meta, read_about(meta))
+
+
+def page(*numbers: int, then: str | None = None, served_at: datetime | None = START) -> Page:
+    return Page(tuple(map(seen, numbers)), None if then is None else Cursor(then), served_at)
+
+
+@dataclass
+class FakeSource:
+    """Answers by cursor; an error is raised, a function called. It is its own `Opened`, and counts its requests."""
+
+    pages: dict[str | None, Given]
+    asked: list[tuple[datetime | None, str | None]] = field(default_factory=list)
+
+    @property
+    def source(self) -> "FakeSource":
+        return self
+
+    @property
+    def requests(self) -> int:
+        return len(self.asked)
+
+    def fetch(self, walk: Walk, cursor: Cursor | None) -> Page:
+        self.asked.append((walk.since, cursor))
+        given = self.pages[cursor]
+        if isinstance(given, BaseException):
+            raise given
+        return given if isinstance(given, Page) else given()
+
+    @property
+    def cursors(self) -> list[str | None]:
+        """The cursors that were asked for, in order."""
+        return [cursor for _, cursor in self.asked]
+
+
+@dataclass
+class Crawls:
+    """A database, and a clock that tests move."""
+
+    database: Database
+    now: datetime = START
+
+    def begin(self, *, audit: bool = False, since: bool = True, audit_every: timedelta = 7 * DAY) -> Crawl:
+        return Crawl(self.database, NAME, since, clock=lambda: self.now, audit=audit, audit_every=audit_every)
+
+    def run(self, source: FakeSource, *, audit: bool = False, since: bool = True, pages: int | None = None) -> Outcome:
+        return self.begin(audit=audit, since=since).run(source, max_pages=pages)
+
+    @property
+    def events(self) -> list[AnyEvent]:
+        with self.database.read() as connection:
+            return [recorded.event for recorded in read_all(connection)]
+
+    @property
+    def keys(self) -> list[str]:
+        """The last parts of the names that were recorded, in order."""
+        return [event.key.rpartition("-")[2] for event in self.events if isinstance(event, ListingEvent)]
+
+    @property
+    def of_crawls(self) -> list[str]:
+        return [event.type for event in self.events if not isinstance(event, ListingEvent)]
+
+    @property
+    def state(self) -> CrawlState:
+        """Where the source stands, read as the next crawl would."""
+        with self.database.read() as connection:
+            row = connection.execute(STATES.select().where(STATES.c.source == NAME)).one()
+        return CrawlState.model_validate_json(row.state)
+
+    @property
+    def held(self) -> bool:
+        with self.database.read() as connection:
+            row = connection.execute(STATES.select().where(STATES.c.source == NAME)).one()
+        return row.holder is not None
+
+
+@pytest.fixture
+def crawls(tmp_path: Path) -> Iterator[Crawls]:
+    database = Database(f"sqlite:///{tmp_path / 'log.sqlite'}")
+    migrate(database)
+    yield Crawls(database)
+    database.close()
+
+
+def three() -> dict[str | None, Given]:
+    """Three pages."""
+    return {None: page(1, 2, then="b"), "b": page(3, then="c"), "c": page(4)}
+
+
+def nothing() -> FakeSource:
+    return FakeSource({None: page()})
+
+
+def last(crawls: Crawls) -> AnyEvent:
+    return crawls.events[-1]
+
+
+# A crawl that completes
+
+
+def test_a_crawl_asks_page_by_page_and_ends_with_its_counts(crawls: Crawls) -> None:
+    source = FakeSource(three())
+    outcome = crawls.run(source)
+    assert source.asked == [(None, None), (None, "b"), (None, "c")]
+    assert (outcome.mode, outcome.status, outcome.error) == ("full", "completed", None)
+    counts = outcome.counts
+    assert (counts.pages, counts.requests, counts.observed, counts.new) == (3, 3, 4, 4)
+    assert crawls.keys == ["1", "2", "3", "4"]
+    assert crawls.of_crawls == ["crawl.started", "crawl.completed"]
+    ended = last(crawls)
+    assert isinstance(ended, CrawlCompleted)
+    assert (ended.counts, ended.mark) == (counts, START - OVERLAP)
+    assert not crawls.held
+    state = crawls.state
+    assert (state.crawl, state.walk, state.mark, state.completed_at) == (None, None, START - OVERLAP, START)
+
+
+def test_progress_is_told_after_each_page(crawls: Crawls) -> None:
+    told: list[int] = []
+
+    def tell(state: CrawlState) -> None:
+        assert state.walk is not None
+        told.append(state.walk.counts.observed)
+
+    crawls.begin().run(FakeSource(three()), progress=tell)
+    assert told == [2, 3, 4]
+
+
+def test_the_next_crawl_asks_for_what_changed_since_the_mark(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()))
+    crawls.now += HOUR
+    source = nothing()
+    outcome = crawls.run(source)
+    assert (outcome.mode, source.asked) == ("incremental", [(START - OVERLAP, None)])
+    assert crawls.state.mark == START - OVERLAP  # the upstream's clock stood still: the earlier one counts
+    crawls.now += HOUR
+    crawls.run(FakeSource({None: page(served_at=START + DAY)}))
+    assert crawls.state.mark == START + 2 * HOUR - OVERLAP
+
+
+def test_a_source_that_tells_no_time_is_asked_an_hour_back(crawls: Crawls) -> None:
+    crawls.run(FakeSource({None: page(1, served_at=None)}))
+    assert crawls.state.mark == START - HOUR - OVERLAP
+
+
+def test_a_source_that_knows_no_since_is_walked_in_full_each_time(crawls: Crawls) -> None:
+    assert crawls.run(FakeSource(three()), since=False).mode == "full"
+    source = FakeSource(three())
+    assert crawls.run(source, since=False).mode == "audit"
+    assert source.asked[0] == (None, None)
+
+
+def test_an_audit_comes_when_it_is_due(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()))
+    crawls.now += 6 * HOUR
+    assert crawls.begin(audit_every=DAY).run(nothing()).mode == "incremental"
+    crawls.now += 18 * HOUR
+    outcome = crawls.begin(audit_every=DAY).run(FakeSource(three()))
+    assert (outcome.mode, outcome.missed, outcome.silent) == ("audit", 0, 0)
+    crawls.now += HOUR
+    assert crawls.begin(audit_every=DAY).run(nothing()).mode == "incremental"
+
+
+# A crawl that is cut
+
+
+@pytest.mark.parametrize("pages", [1, 2])
+def test_a_crawl_that_was_cut_goes_on_as_the_same_crawl(crawls: Crawls, pages: int) -> None:
+    source = FakeSource(three())
+    outcome = crawls.run(source, pages=pages)
+    assert (outcome.status, outcome.counts.pages, outcome.by_hand) == ("interrupted", pages, False)
+    assert not crawls.held
+    crawls.now += HOUR
+    rest = FakeSource(three())
+    outcome = crawls.run(rest, audit=True)
+    assert (outcome.mode, outcome.status, outcome.counts.pages, outcome.counts.requests) == ("full", "completed", 3, 3)
+    assert source.cursors + rest.cursors == [None, "b", "c"]
+    assert crawls.of_crawls == ["crawl.started", "crawl.completed"]
+    assert crawls.state.mark == START - OVERLAP  # of its beginning, not of its end
+
+
+def test_a_crawl_that_is_told_to_stop_ends_after_its_page(crawls: Crawls) -> None:
+    source = FakeSource(three())
+    assert crawls.begin().run(source, stop=lambda: True).status == "interrupted"
+    assert (source.cursors, crawls.keys) == ([None], ["1", "2"])
+
+
+def test_an_interrupted_crawl_gives_its_lease_back(crawls: Crawls) -> None:
+    outcome = crawls.run(FakeSource({**three(), "b": KeyboardInterrupt()}))
+    assert (outcome.status, outcome.by_hand, outcome.counts.observed) == ("interrupted", True, 2)
+    assert not crawls.held
+    source = FakeSource(three())
+    assert crawls.run(source).status == "completed"
+    assert source.cursors == ["b", "c"]
+
+
+def test_a_crawl_that_was_cut_more_than_a_day_ago_begins_again(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()), pages=2)
+    crawls.now += DAY
+    source = FakeSource(three())
+    outcome = crawls.run(source)
+    assert (outcome.mode, outcome.counts.new, outcome.counts.unchanged) == ("full", 1, 3)
+    assert source.cursors == [None, "b", "c"]
+    assert crawls.of_crawls == ["crawl.started", "crawl.started", "crawl.completed"]
+
+
+def test_an_increment_that_was_cut_gives_way_to_an_audit(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()))
+    crawls.run(FakeSource({None: page(5, then="z")}), pages=1)
+    source = FakeSource(three())
+    assert crawls.run(source, audit=True).mode == "audit"
+    assert source.asked[0] == (None, None)
+
+
+# A crawl that fails
+
+
+def test_a_source_that_does_not_answer_keeps_the_walk_for_the_next_crawl(crawls: Crawls) -> None:
+    failing = FakeSource({**three(), "b": SourceUnavailable("503; it is asked again at the next crawl")})
+    outcome = crawls.run(failing)
+    assert (outcome.status, outcome.error) == ("failed", "503; it is asked again at the next crawl")
+    assert (outcome.counts.pages, outcome.counts.requests, outcome.counts.observed) == (1, 2, 2)
+    event = last(crawls)
+    assert isinstance(event, CrawlFailed)
+    assert (event.error, event.counts) == (outcome.error, outcome.counts)
+    assert (crawls.held, crawls.state.failed) == (False, True)
+
+    crawls.now += HOUR
+    source = FakeSource(three())
+    rest = crawls.run(source)
+    assert source.cursors == ["b", "c"]
+    assert (rest.mode, rest.status, rest.counts.pages, rest.counts.observed) == ("full", "completed", 2, 2)
+    begun = [event for event in crawls.events if isinstance(event, CrawlStarted)]
+    assert [(event.mode, event.cursor) for event in begun] == [("full", None), ("full", "b")]
+    assert crawls.keys == ["1", "2", "3", "4"]
+    assert (crawls.state.mark, crawls.state.failed) == (START - OVERLAP, False)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SourceRefused("401"),
+        SourceGone("404"),
+        SourceMalformed("HTML"),
+        SourceTooLarge("9 MB"),
+        ConfigurationError("no"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_source_that_a_person_has_to_look_at_is_walked_from_the_start_again(
+    crawls: Crawls, error: McpIndexerError
+) -> None:
+    outcome = crawls.run(FakeSource({**three(), "b": error}))
+    assert (outcome.status, outcome.error) == ("failed", str(error))
+    assert not crawls.held
+    source = FakeSource(three())
+    rest = crawls.run(source)
+    assert source.cursors == [None, "b", "c"]
+    assert (rest.mode, rest.counts.new, rest.counts.unchanged) == ("full", 2, 2)
+    assert crawls.of_crawls == ["crawl.started", "crawl.failed", "crawl.started", "crawl.completed"]
+
+
+@pytest.mark.parametrize("error", [SourceUnavailable("503"), SourceMalformed("HTML")])
+def test_an_increment_that_failed_leaves_the_mark_where_it_was(crawls: Crawls, error: McpIndexerError) -> None:
+    crawls.run(FakeSource(three()))
+    crawls.now += HOUR
+    assert crawls.run(FakeSource({None: page(5, then="z"), "z": error})).mode == "incremental"
+    assert crawls.state.mark == START - OVERLAP
+    crawls.now += HOUR
+    source = FakeSource({None: page(5, then="z"), "z": page(6)})
+    assert crawls.run(source).mode == "incremental"
+    assert {since for since, _ in source.asked} == {START - OVERLAP}
+    assert crawls.keys[4:] == ["5", "6"]
+
+
+def test_an_error_that_nobody_foresaw_is_seen_and_records_nothing_of_its_page(crawls: Crawls) -> None:
+    with pytest.raises(ZeroDivisionError):
+        crawls.run(FakeSource({**three(), "b": ZeroDivisionError()}))
+    assert crawls.keys == ["1", "2"]
+    assert crawls.of_crawls == ["crawl.started"]
+
+
+# Nothing at all
+
+
+def test_a_source_that_never_had_a_record_may_have_none(crawls: Crawls) -> None:
+    assert crawls.run(nothing()).status == "completed"
+    assert crawls.run(nothing(), audit=True).status == "completed"
+
+
+def test_a_source_that_had_records_and_lists_none_has_failed(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()))
+    outcome = crawls.run(nothing(), audit=True)
+    assert outcome.status == "failed"
+    assert outcome.error is not None
+    assert "lists nothing at all" in outcome.error
+    assert crawls.of_crawls[-2:] == ["crawl.started", "crawl.failed"]
+    assert crawls.run(FakeSource(three()), audit=True).counts.unchanged == 4
+
+
+def test_pages_without_records_are_no_records_either(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()))
+    source = FakeSource({None: page(then="b"), "b": page(then="c"), "c": page()})
+    assert crawls.run(source, audit=True).status == "failed"
+
+
+def test_an_increment_may_be_empty(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()))
+    assert crawls.run(nothing()).status == "completed"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_walk_whose_records_were_met_before_it_failed_may_end_with_an_empty_page(crawls: Crawls, times: int) -> None:
+    pages: dict[str | None, Given] = {None: page(1, 2, then="b"), "b": SourceUnavailable("503")}
+    for _ in range(times):
+        assert crawls.run(FakeSource(pages)).status == "failed"
+    assert crawls.run(FakeSource({"b": page()})).status == "completed"
+
+
+# Circles
+
+
+@pytest.mark.parametrize(
+    "circle",
+    [
+        {None: "a", "a": "a"},
+        {None: "a", "a": "b", "b": "a"},
+        {None: "a", "a": "b", "b": "c", "c": "a"},
+        {None: "a", "a": "b", "b": "c", "c": "d", "d": "e", "e": "f", "f": "d"},
+    ],
+    ids=["one", "two", "three", "a tail and three"],
+)
+def test_a_source_that_sends_us_in_a_circle_is_left_and_what_was_read_is_kept(
+    crawls: Crawls, circle: dict[str | None, str]
+) -> None:
+    source = FakeSource({here: page(number, then=there) for number, (here, there) in enumerate(circle.items())})
+    outcome = crawls.run(source)
+    assert outcome.status == "failed"
+    assert outcome.error is not None
+    assert "in a circle" in outcome.error
+    assert len(source.asked) <= 4 * len(circle)
+    assert len(crawls.keys) >= len(circle) - 1
+    assert len(set(crawls.keys)) == len(crawls.keys)
+    assert crawls.state.walk is None
+
+
+def test_a_circle_is_seen_by_a_crawl_that_is_cut_after_every_page(crawls: Crawls) -> None:
+    circle: dict[str | None, str] = {None: "a", "a": "b", "b": "c", "c": "a"}
+    source = FakeSource({here: page(1, then=there) for here, there in circle.items()})
+    statuses = [crawls.run(source, pages=1).status for _ in range(12)]
+    assert "failed" in statuses
+
+
+# Leases
+
+
+def test_who_crawls_is_named_to_whoever_comes_second(crawls: Crawls) -> None:
+    crawls.begin()
+    with pytest.raises(LeaseHeld, match=leases.this_process()):
+        crawls.begin()
+    assert crawls.of_crawls == ["crawl.started"]
+
+
+def take_over(crawls: Crawls) -> None:
+    """As a worker on another machine does, once the lease has run out."""
+    with crawls.database.write() as connection:
+        connection.execute(update(STATES).values(held_until=0))
+        leases.claim(connection, NAME, holder="elsewhere:1:1")
+
+
+def test_a_crawl_that_was_taken_over_records_nothing_more(crawls: Crawls) -> None:
+    def overtaken() -> Page:
+        take_over(crawls)
+        return page(3, then="c")
+
+    with pytest.raises(LeaseLost, match="taken over"):
+        crawls.run(FakeSource({**three(), "b": overtaken}))
+    assert crawls.keys == ["1", "2"]
+    assert crawls.held  # by the other
+    walk = crawls.state.walk
+    assert walk is not None
+    assert walk.cursor == "b"
+
+
+@pytest.mark.parametrize("error", [SourceUnavailable("503"), SourceMalformed("HTML")])
+def test_a_crawl_that_was_taken_over_does_not_say_that_it_failed(crawls: Crawls, error: McpIndexerError) -> None:
+    def overtaken() -> Page:
+        take_over(crawls)
+        raise error
+
+    with pytest.raises(LeaseLost):
+        crawls.run(FakeSource({**three(), "b": overtaken}))
+    assert crawls.of_crawls == ["crawl.started"]
+    assert crawls.held
+
+
+def test_a_crawl_that_was_taken_over_does_not_end_the_others_lease_when_it_is_interrupted(crawls: Crawls) -> None:
+    def overtaken() -> Page:
+        take_over(crawls)
+        raise KeyboardInterrupt
+
+    assert crawls.run(FakeSource({**three(), "b": overtaken})).status == "interrupted"
+    assert crawls.held
+
+
+def test_a_crawl_goes_on_where_the_one_was_that_it_took_over(crawls: Crawls) -> None:
+    crawls.begin().run(FakeSource(three()), max_pages=1)
+    crawls.begin()  # and is never heard of again
+    with crawls.database.write() as connection:
+        connection.execute(update(STATES).values(held_until=0))
+    source = FakeSource(three())
+    assert crawls.run(source).status == "completed"
+    assert source.cursors == ["b", "c"]
+    assert crawls.of_crawls == ["crawl.started", "crawl.completed"]
