@@ -8,11 +8,15 @@ it.
 
 import hashlib
 import json
+import re
 from typing import Any
 
 import orjson
 
 from schemas.names import Digest
+
+
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def digest(record: Any) -> Digest:
@@ -34,9 +38,15 @@ def ascii_json(value: Any) -> str:
         text = orjson.dumps(value)
     except TypeError:
         return " " + json.dumps(value, separators=(",", ":"))
-    return text.decode("ascii") if text.isascii() else json.dumps(value, separators=(",", ":"))
+    return text.decode("ascii") if text.isascii() else _NOT_ASCII.sub(_escaped, text.decode())
 
 
 def read_json(text: str) -> Any:
     """The value that `ascii_json` wrote."""
     return json.loads(text) if text.startswith(" ") else orjson.loads(text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """A character as JSON escapes it; only strings hold such characters."""
+    units = found[0].encode("utf-16-be")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))

@@ -188,6 +188,12 @@ def crawled(database: Database, pages: Sequence[Page], *, audit: bool = False, w
     return state
 
 
+def given_back(database: Database, lease: Lease) -> None:
+    """The lease is free again, as when a crawl is interrupted or its process is found dead."""
+    with database.write() as connection:
+        leases.release(connection, lease)
+
+
 def process(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Another process, started; it shares nothing with this one."""
     made = SERVER.Process(target=target, args=arguments, daemon=True)

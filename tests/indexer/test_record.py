@@ -9,18 +9,19 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, func, select
+from sqlalchemy import Engine, event, func, select
+from sqlmodel import SQLModel
 
 from indexer import crawls, leases
 from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.errors import LeaseLost
 from indexer.leases import STATES
-from indexer.record import HELD, QUARANTINE
+from indexer.record import HELD, QUARANTINE, read_past, record_page
 from indexer.store import RECORDS
 from indexer.text import digest
 from schemas.events import Counts, RecordQuarantined, WithRecord
-from schemas.names import LONGEST_NAME
+from schemas.names import LONGEST_NAME, CrawlId, SourceName, slot
 from schemas.observations import Observation, Page, Unidentified
 from tests.indexer.made import (
     SOURCE,
@@ -28,6 +29,7 @@ from tests.indexer.made import (
     begun,
     crawled,
     events,
+    given_back,
     log,
     meta,
     page,
@@ -74,8 +76,6 @@ PAGES = st.lists(observations() | unidentified(), max_size=8).map(lambda some: p
 @contextmanager
 def restarted(database: Database) -> Iterator[None]:
     """Every example of a property begins with an empty log."""
-    from sqlmodel import SQLModel
-
     with database.write() as connection:
         for table in SQLModel.metadata.sorted_tables:
             if table.name != "schema_version":
@@ -103,8 +103,6 @@ def kept(database: Database) -> dict[str, Any]:
 @contextmanager
 def statements() -> Iterator[list[str]]:
     """The statements that are sent meanwhile."""
-    from sqlalchemy import Engine
-
     sent: list[str] = []
 
     def note(_c: object, _cursor: object, statement: str, *_more: object) -> None:
@@ -250,8 +248,8 @@ def test_a_page_with_no_news_appends_nothing_and_moves_the_cursor(database: Data
     lease, state = begun(database, audit=True)
     recorded(database, lease, state, page(*SEEN_NEW, cursor="next"))
     assert events(database) == 3
-    with database.write() as connection:
-        _, found = leases.claim(connection, SOURCE, holder="test:1:")
+    given_back(database, lease)
+    _, found = begun(database)
     assert found.walk is not None
     assert found.walk.cursor == "next"
 
@@ -265,8 +263,7 @@ def test_an_empty_page_moves_the_cursor(database: Database) -> None:
 
 def test_nothing_is_recorded_once_a_newer_lease_exists(database: Database) -> None:
     lease, state = begun(database)
-    with database.write() as connection:
-        leases.release(connection, lease)
+    given_back(database, lease)
     newer, _ = begun(database)
     before = kept(database)
     with pytest.raises(LeaseLost) as lost:
@@ -327,6 +324,7 @@ def test_what_a_page_asks_of_the_past_is_one_query_however_large_it_is(database:
         lease, state = begun(database)
         with statements() as found:
             recorded(database, lease, state, page(*some))
+        given_back(database, lease)
         return found
 
     small, large = sent(2, "small"), sent(300, "large")
@@ -348,11 +346,30 @@ def test_a_page_with_no_news_is_two_queries_and_one_change(database: Database) -
 
 
 def test_a_registry_that_sends_everything_at_once_is_one_page(database: Database) -> None:
-    some = [seen({"name": f"com.example/server-{index}", "version": "1"}, {}) for index in range(20_000)]
+    some = [seen({"name": f"com.example/server-{index}", "version": "1"}, {}) for index in range(8_000)]
     state = crawled(database, [page(*some)])
-    assert counts(state).new == 20_000
+    assert counts(state).new == 8_000
     state = crawled(database, [page(*some)])
-    assert counts(state).unchanged == 20_000
+    assert counts(state).unchanged == 8_000
+
+
+def test_what_is_held_is_found_by_its_whole_key(sqlite: Database) -> None:
+    sent: list[tuple[str, Any]] = []
+
+    def note(_c: object, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
+        sent.append((statement, parameters))
+
+    places = [(one.key, slot(one.version)) for one in SEEN_NEW]
+    with sqlite.read() as connection:
+        event.listen(connection.engine, "before_cursor_execute", note)
+        read_past(connection, SOURCE, places)
+        event.remove(connection.engine, "before_cursor_execute", note)
+        (statement, parameters) = sent[-1]
+        plan = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+    searches = [step for step in plan if step.startswith("SEARCH")]
+    assert len(searches) == 2
+    assert searches[0].endswith("(source=? AND key=? AND slot=?)")
+    assert searches[1].endswith("(stream=?)")
 
 
 def test_the_longest_names_and_versions_are_kept(database: Database) -> None:
@@ -373,8 +390,7 @@ def killed_after(database: Database, pages: list[Page], number: int, when: datet
     start = 0 if state.walk.cursor is None else int(state.walk.cursor)
     for index in range(start, min(start + number, len(pages))):
         state = recorded(database, lease, state, pages[index], when=when)
-    with database.write() as connection:  # as its death would be noticed
-        leases.release(connection, lease)
+    given_back(database, lease)
     return min(start + number, len(pages))
 
 
@@ -458,9 +474,6 @@ def test_two_sources_do_not_meet(database: Database) -> None:
     crawled(database, [page(*SEEN_NEW, NAMELESS)])
     with database.read() as connection:
         assert {row.source for row in connection.execute(select(HELD))} == {"official"}
-    from indexer.record import record_page
-    from schemas.names import CrawlId, SourceName
-
     with database.write() as connection:
         lease, state = leases.claim(connection, SourceName("mirror"), holder="test:0:")
         state, _ = crawls.begin(state, crawl=CrawlId("m"), at=at(0), audit=False, supports_since=True)

@@ -1,0 +1,42 @@
+import json
+
+import pytest
+
+from indexer.errors import ConfigurationError, IndexRefused
+from indexer.search import SearchIndex
+from schemas.names import ServerName, document_id
+from tests.servers import MeilisearchServer
+from workers.commands import search_index
+
+NAMES = ["io.github.Acme/pdf", "io.github.acme/pdf", "io.github.acme/PDF"]
+
+
+@pytest.fixture
+def index(meilisearch_server: MeilisearchServer, meili_index: str) -> SearchIndex:
+    return SearchIndex(meilisearch_server.url, meilisearch_server.key, meili_index)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_whole_name_comes_first_though_others_differ_in_case_only(index: SearchIndex, name: str) -> None:
+    index.create(index.uid)
+    documents = [json.dumps({"id": document_id(ServerName(one)), "name": one, "label": "pdf"}) for one in NAMES]
+    index.wait(index.send(documents))
+
+    found = search_index(index, name, {"limit": 3})
+
+    assert found["hits"][0]["name"] == name
+    assert sorted(hit["name"] for hit in found["hits"]) == sorted(NAMES)
+
+
+def test_before_the_first_crawl_a_search_says_what_to_do(index: SearchIndex) -> None:
+    with pytest.raises(IndexRefused, match=r"^There is no index 'test-\w+' at \S+ yet; `mcp-indexer crawl` makes"):
+        search_index(index, "pdf", {"limit": 3})
+
+
+def test_a_bad_filter_is_said_on_one_line_in_meilisearchs_own_words(index: SearchIndex) -> None:
+    index.create(index.uid)
+    with pytest.raises(ConfigurationError) as refused:
+        search_index(index, "pdf", {"limit": 3, "filter": "colour = red"})
+    assert "`colour` is not filterable" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert "Hint" not in str(refused.value)
