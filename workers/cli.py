@@ -101,7 +101,7 @@ def show(
 ) -> None:
     """An entry of the catalogue, with its versions."""
     with wired() as wiring, wiring.database.read() as connection:
-        known = ServerName(storable(name))
+        known = _stored(name)
         entry = queries.show(connection, known)
         if entry is None:
             raise _unknown(name, queries.similar(connection, known))
@@ -118,7 +118,7 @@ def history(
 ) -> None:
     """A server's events, over all sources, in order."""
     with wired() as wiring, wiring.database.read() as connection:
-        known = ServerName(storable(name))
+        known = _stored(name)
         recorded = list(queries.history(connection, known))
         if not recorded:
             raise _unknown(name, queries.similar(connection, known))
@@ -248,6 +248,11 @@ def _end(error: McpIndexerError, exit_status: int) -> NoReturn:
 
 def _terminated(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def _stored(name: str) -> ServerName:
+    """A name as the log and the index have it, in whose escapes (see `storable`) it may be given already."""
+    return ServerName("\u241b".join(map(storable, name.split("\u241b"))))
 
 
 def _unknown(name: str, similar: list[str]) -> NotFound:

@@ -20,7 +20,7 @@ from schemas.events import Counts
 from workers.commands import Crawled
 from workers.crawl import Outcome
 from workers.kinds import KINDS
-from workers.sources_file import SourceConfig
+from workers.sources_file import SourceConfig, interval_text
 
 Json = dict[str, Any]
 
@@ -203,6 +203,8 @@ def configured(sources: list[SourceConfig], *, as_json: bool) -> None:
             json_out(row)
         return
     columns = ["name", "kind", "url", "every", "audit_every", "trust", "enabled", "licence"]
+    for row, one in zip(rows, sources, strict=True):
+        row |= {"every": interval_text(one.every), "audit_every": interval_text(one.audit_every)}
     table(columns, [[row[column] for column in columns] for row in rows])
 
 

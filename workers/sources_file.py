@@ -37,6 +37,14 @@ def address(url: str) -> str:
     return url
 
 
+def interval_text(time: timedelta) -> str:
+    """An interval as the file would write it, in its largest whole unit."""
+    seconds = int(time.total_seconds())
+    sizes = (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+    unit, size = next((unit, size) for unit, size in sizes if seconds % size == 0)
+    return f"{seconds // size}{unit}"
+
+
 Interval = Annotated[timedelta, BeforeValidator(interval)]
 
 

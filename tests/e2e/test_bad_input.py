@@ -493,6 +493,7 @@ def test_a_record_with_a_name_is_indexed_however_odd_it_is(either: Home, hundred
     for hit in found:
         shown = either.run("show", hit["name"], "--json").object
         assert shown["server_json"] == hit["server_json"]
+        assert len(either.run("history", hit["name"], "--json").objects) == 1
     position = result["log"]["position"]
     assert either.crawl_one("--audit")["unchanged"] == 100
     assert either.kinds(after=position) == ["crawl.started", "crawl.completed"]

@@ -73,7 +73,7 @@ class Registry:
     supports_since: ClassVar[bool] = True
     listing_is_complete: ClassVar[bool] = True
     ordered: ClassVar[bool] = True
-    licence: ClassVar[str] = "CC0-1.0 (official registry)"
+    licence: ClassVar[str] = "CC0-1.0 at the official registry"
 
     def __init__(self, url: str, options: RegistryOptions, fetcher: Fetcher) -> None:
         self._url = list_address(url, options.path)
