@@ -156,6 +156,8 @@ def _sentence(error: DBAPIError) -> str:
     said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
     if "disk is full" in said or "No space left" in said:
         return "the disk is full; make room and run the same command again, nothing recorded was lost."
+    if "disk I/O error" in said:
+        return "its disk cannot be written or read; look whether it is full or broken, then run the same command again."
     if "locked" in said:
         return f"another process kept it locked for {BUSY_SECONDS} seconds; try again."
     return f"{said}."

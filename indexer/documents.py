@@ -67,9 +67,11 @@ def document(entry: Entry, record: Any) -> EntryDocument:
     }
 
 
-def with_server_json(document_text: str, record_text: str) -> str:
-    """A whole document as JSON text, from the text of its other fields and the record that the log keeps."""
-    return f'{document_text[:-1]},"server_json":{json.dumps(record_text.strip())}}}'
+def with_server_json(document_text: str, record_text: str | None) -> str:
+    """A whole document as JSON text, from the text of its other fields and the record that the log keeps (None where
+    it was lost).
+    """
+    return f'{document_text[:-1]},"server_json":{json.dumps((record_text or "null").strip())}}}'
 
 
 def words(text: str) -> str:

@@ -15,7 +15,6 @@ import orjson
 
 from schemas.names import Digest
 
-
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 

@@ -40,7 +40,7 @@ class Crawled:
     crawls: list[Outcome]
     position: int
     index_uid: str
-    documents: int
+    documents: int | None
     lag: int
     index_error: str | None
 
@@ -131,7 +131,7 @@ def _crawl_one(
 
 
 def _crawled(wiring: Wiring, outcomes: list[Outcome], error: str | None) -> Crawled:
-    documents = 0
+    documents: int | None = None
     if error is None:
         try:
             documents = wiring.index().count()

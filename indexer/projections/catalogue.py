@@ -58,7 +58,7 @@ def apply(connection: Connection, build: int, events: Sequence[Recorded]) -> Non
     for names in chunks(touched, NAMES_AT_ONCE):
         _derive(connection, build, names, touched, rules, known)
     for names in _names_of(connection, build, moved):
-        _derive(connection, build, names, {}, rules, known)
+        _derive(connection, build, names, touched, rules, known)
 
 
 def clear(connection: Connection, keep: Iterable[int]) -> None:
@@ -134,7 +134,7 @@ def _apply_sources(connection: Connection, build: int, events: Sequence[Recorded
             for source in changed
         ],
     )
-    return [source for source in changed if source in before]
+    return changed
 
 
 def _apply_listings(
@@ -178,7 +178,7 @@ def _derive(
     rows = []
     for entry in entries:
         latest = entry.latest
-        shown = None if latest is None else orjson.dumps(document(entry, records[latest.digest])).decode()
+        shown = None if latest is None else orjson.dumps(document(entry, records.get(latest.digest))).decode()
         rows.append(
             {
                 "build": build,
