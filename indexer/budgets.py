@@ -6,10 +6,10 @@ told how long to wait for theirs (the generic cell rate algorithm: one number a 
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, case, text, update
 
 from indexer.database import Database
-from indexer.sql import insert_missing, upsert
+from indexer.sql import insert_missing
 from indexer.tables import BudgetRow, table
 
 BUDGETS = table(BudgetRow)
@@ -24,28 +24,28 @@ class HostBudgets:
 
     def reserve(self, host: str, per_minute: int) -> float:
         """Takes one request of a host's budget; gives the seconds to wait before it may be sent."""
+        step = 60.0 / per_minute
         with self._database.write() as connection:
             now = self._now(connection)
-            next_at = self._next_at(connection, host)
-            start = max(next_at, now - HELD_SECONDS)
-            self._keep(connection, host, start + 60.0 / per_minute)
+            start = self._take(connection, host, now - HELD_SECONDS, step)
         return max(0.0, start - now)
 
     def rest(self, host: str, seconds: float) -> None:
         """Nobody asks a host before so many seconds have passed, for it said so."""
         with self._database.write() as connection:
-            next_at = self._next_at(connection, host)
-            self._keep(connection, host, max(next_at, self._now(connection) + seconds))
+            self._take(connection, host, self._now(connection) + seconds, 0.0)
 
     def _now(self, connection: Connection) -> float:
         if self._database.is_sqlite:
             return self._clock()
         return float(connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())")) or 0)
 
-    def _next_at(self, connection: Connection, host: str) -> float:
-        insert_missing(connection, BUDGETS, [{"host": host, "next_at": 0.0}])
-        found = connection.scalar(select(BUDGETS.c.next_at).where(BUDGETS.c.host == host).with_for_update())
-        return float(found or 0.0)
-
-    def _keep(self, connection: Connection, host: str, next_at: float) -> None:
-        upsert(connection, BUDGETS, [{"host": host, "next_at": next_at}])
+    def _take(self, connection: Connection, host: str, earliest: float, step: float) -> float:
+        """Moves a host's time to `earliest` where that is later, and by a step; gives it without the step."""
+        later = case((BUDGETS.c.next_at > earliest, BUDGETS.c.next_at), else_=earliest)
+        taken = update(BUDGETS).where(BUDGETS.c.host == host).values(next_at=later + step).returning(BUDGETS.c.next_at)
+        moved = connection.scalar(taken)
+        if moved is None:
+            insert_missing(connection, BUDGETS, [{"host": host, "next_at": 0.0}])
+            moved = connection.scalar(taken)
+        return float(moved or 0.0) - step

@@ -53,6 +53,17 @@ class StoreUnavailable(McpIndexerError):
     """The database cannot be reached, or cannot be written to."""
 
 
+class LogDamaged(McpIndexerError):
+    """An event of the log cannot be read: a person has to look."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(position, reason)
+        self.position, self.reason = position, reason
+
+    def __str__(self) -> str:
+        return f"Event {self.position} of the log cannot be read ({self.reason}); restore the database from a backup."
+
+
 class StoreTooNew(ConfigurationError):
     """The database was written by a newer program than this one."""
 

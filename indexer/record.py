@@ -18,7 +18,7 @@ from indexer.sql import among, insert_missing, upsert
 from indexer.store import STREAMS, Write, append
 from indexer.tables import HeldRow, QuarantineRow, table
 from indexer.text import ascii_json, canonical, digest
-from indexer.verdict import is_valid, problems
+from indexer.verdict import fulfils
 from schemas.events import Counts, ListingChanged, ListingObserved, RecordQuarantined
 from schemas.names import (
     Digest,
@@ -175,7 +175,7 @@ def _counted(walk: Walk, decisions: list[Decision], past: Past, mark: datetime |
     for decision in decisions:
         event = decision.event
         tally["unchanged" if event is None else _COUNTED_AS[event.type]] += 1
-        if isinstance(event, ListingObserved | ListingChanged) and not is_valid(problems(event.record)):
+        if isinstance(event, ListingObserved | ListingChanged) and not fulfils(event.record):
             tally["invalid"] += 1
         if event is not None and walk.mode == "audit":
             escaped = missed_or_silent(decision.seen, past.held.get(decision.place), mark)

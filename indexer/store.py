@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, select, text
 
 from indexer.clock import from_micros, to_micros
+from indexer.errors import LogDamaged
 from indexer.sql import insert_missing, upsert
 from indexer.tables import EventRow, RecordRow, StreamRow, table
 from indexer.text import ascii_json, read_json
@@ -85,7 +86,10 @@ def last_revisions(connection: Connection, streams: Sequence[StreamId]) -> dict[
 def read_log(
     connection: Connection, after: int = 0, *, until: int | None = None, limit: int = PAGE_EVENTS
 ) -> list[Recorded]:
-    """The next events after a position, up to and with `until`: at most `limit`, fewer where records are large."""
+    """The next events after a position, up to and with `until`: at most `limit`, fewer where records are large.
+
+    Raises LogDamaged where the next one cannot be read.
+    """
     query = _SELECT.where(EVENTS.c.position > after).order_by(EVENTS.c.position).limit(limit)
     if until is not None:
         query = query.where(EVENTS.c.position <= until)
@@ -93,7 +97,12 @@ def read_log(
     size = 0
     with connection.execute(query.execution_options(yield_per=200)) as rows:
         for row in rows:
-            found.append(_recorded(row))
+            try:
+                found.append(_recorded(row))
+            except LogDamaged:
+                if not found:
+                    raise
+                break
             size += len(row.text or "") + len(row.data)
             if size > PAGE_BYTES:
                 break
@@ -139,14 +148,18 @@ def _row(write: Write, position: int, revision: int, at: int, crawl: CrawlId | N
 
 
 def _recorded(row: Row[Any]) -> Recorded:
-    data = read_json(row.data)
-    if row.text is not None:
-        data["record"] = read_json(row.text)
+    try:
+        data = read_json(row.data)
+        if row.text is not None:
+            data["record"] = read_json(row.text)
+        event = read_event(row.type, data)
+    except (ValueError, TypeError) as error:
+        raise LogDamaged(row.position, str(error).splitlines()[0][:200]) from error
     return Recorded(
         position=row.position,
         stream=row.stream,
         revision=row.revision,
         recorded_at=from_micros(row.recorded_at),
         crawl=row.crawl,
-        event=read_event(row.type, data),
+        event=event,
     )

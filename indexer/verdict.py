@@ -66,6 +66,16 @@ def problems(document: Any) -> tuple[Problem, ...]:
     return tuple(_as_problem(error) for error in _errors(validator, document))
 
 
+def fulfils(document: Any) -> bool:
+    """Whether a record fulfils the schema that it declares: no problem would be an error. Looks for none by name."""
+    if not isinstance(document, dict) or (date := schema_date(document.get("$schema"))) is None:
+        return False
+    try:
+        return _validator(date).is_valid(document)
+    except ValueError:  # lone surrogates
+        return is_valid(problems(document))
+
+
 def is_valid(found: Iterable[Problem]) -> bool:
     """Whether no error is among the problems."""
     return all(problem.severity != "error" for problem in found)

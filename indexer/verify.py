@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, and_, func, select
 
 from indexer.database import Database
-from indexer.errors import IndexRefused
+from indexer.errors import IndexRefused, LogDamaged
 from indexer.projections import catalogue, documents, runner
 from indexer.projections.catalogue import VERSIONS, chunks
 from indexer.projections.compare import Comparison, compare, expected_documents
@@ -95,8 +95,14 @@ def check_log(database: Database) -> LogReport:
         until = last_position(connection)
         report.damaged += _broken_streams(connection)
     while True:
-        with database.read() as connection:
-            page = read_log(connection, after, until=until)
+        try:
+            with database.read() as connection:
+                page = read_log(connection, after, until=until)
+        except LogDamaged as error:
+            report.events += 1
+            report.damaged.append(f"event {error.position}: {error.reason}")
+            after = error.position
+            continue
         if not page:
             return report
         report.events += len(page)
@@ -108,14 +114,19 @@ def check_log(database: Database) -> LogReport:
 
 
 def check_catalogue(database: Database) -> CatalogueReport:
-    """The live catalogue's digest, and that of a build of the same events made beside it and dropped again."""
+    """The live catalogue's digest, and that of a build of the same events made beside it and dropped again; none where
+    they cannot be read.
+    """
     with database.lock("catalogue.next"):
         build = runner.begin_build(database)
         with database.read() as connection:
             live = read_checkpoint(connection, LIVE)
             assert live is not None, "the catalogue was caught up"
             entries, found = catalogue.digest(connection, int(live.target))
-        expected = runner.fill(database, build, until=live.position)
+        try:
+            expected = runner.fill(database, build, until=live.position)
+        except LogDamaged:
+            expected = ""
         runner.drop_build(database)
     return CatalogueReport(entries, found, expected)
 
@@ -132,7 +143,16 @@ def _broken_streams(connection: Connection) -> list[str]:
         .where((revisions.c.events != revisions.c.last) | STREAMS.c.revision.is_distinct_from(revisions.c.last))
         .limit(NAMED)
     )
-    found = [f"stream {stream}: revisions are missing" for stream in connection.scalars(query)]
+    empty = (
+        select(STREAMS.c.stream)
+        .outerjoin_from(
+            STREAMS, EVENTS, (STREAMS.c.stream == EVENTS.c.stream) & (STREAMS.c.revision == EVENTS.c.revision)
+        )
+        .where(EVENTS.c.position.is_(None))
+        .limit(NAMED)
+    )
+    broken = dict.fromkeys([*connection.scalars(query), *connection.scalars(empty)])
+    found = [f"stream {stream}: revisions are missing" for stream in broken]
     live = read_checkpoint(connection, LIVE)
     if live is None or live.position != last_position(connection):
         return found  # a crawl goes on; what is held is ahead of the catalogue

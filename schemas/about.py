@@ -7,6 +7,7 @@ in the document's `_meta`, snake_case to 2025-09-20 and camelCase for nine days;
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 OFFICIAL = "io.modelcontextprotocol.registry/official"
@@ -55,7 +56,12 @@ def read_about(meta: Any) -> About:
 
 def read_time(text: Any) -> datetime | None:
     """An RFC 3339 time, in UTC and cut to microseconds; None for what is none, or no year from 1 to 9999 holds."""
-    if not isinstance(text, str) or _RFC_3339.fullmatch(text) is None:
+    return _read_time(text) if isinstance(text, str) else None
+
+
+@lru_cache(maxsize=4096)  # a version is often published, updated and given its status at one time
+def _read_time(text: str) -> datetime | None:
+    if _RFC_3339.fullmatch(text) is None:
         return None
     try:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)

@@ -14,8 +14,8 @@ from indexer.search import SearchIndex
 
 STEP_SECONDS = 1.0
 STEP_EVENTS = 1_000
-SEND_BYTES = 4 * 2**20
-"""What waits is sent when it is so much, or when the crawl ends."""
+SEND_ENTRIES = 500
+"""What waits is sent when it is so much and the index is idle, and when the crawl ends."""
 
 
 class Indexing:
@@ -59,7 +59,7 @@ class Indexing:
             if self._filler is None:
                 self._stack.close()
                 return
-        self._filler.push(at_least=SEND_BYTES)
+        self._filler.push(at_least=SEND_ENTRIES)
         if self._filler.settle():
             self.close()  # our source may be slow, and no other crawl is to wait for it
 

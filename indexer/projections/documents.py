@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import func, select, tuple_
 
 from indexer.database import LOCK_POLL_SECONDS, Database
 from indexer.documents import with_server_json
@@ -41,6 +41,8 @@ LOCK = "documents"
 
 BATCH_DOCUMENTS = 20_000
 BATCH_BYTES = 8 * 2**20
+BATCH_ENTRIES = 4_000
+"""Where so many entries wait, a batch is about full."""
 IN_FLIGHT = 4
 READ_AT_ONCE = 250
 DELETE_AT_ONCE = 1_000
@@ -58,7 +60,6 @@ class Batch:
     documents: list[str]
     gone: list[str]
     reached: Position
-    last: bool
 
 
 class Filler:
@@ -71,12 +72,12 @@ class Filler:
         self._flying: deque[tuple[list[int], Position]] = deque()
 
     def push(self, *, at_least: int = 0) -> None:
-        """Sends what the catalogue holds beyond what was sent, if that is `at_least` so many bytes; waits only for a
-        place.
+        """Sends what the catalogue holds beyond what was sent, if `at_least` so many entries wait and nothing is in
+        flight, or a whole batch of them; waits only for a place.
         """
+        if at_least and self._waiting() < (BATCH_ENTRIES if self._flying else at_least):
+            return
         for batch in self._batches():
-            if batch.last and sum(map(len, batch.documents)) < at_least:
-                return
             tasks = [self._index.delete(ids, self._uid) for ids in catalogue.chunks(batch.gone, DELETE_AT_ONCE)]
             if batch.documents:
                 tasks.append(self._index.send(batch.documents, self._uid))
@@ -108,6 +109,13 @@ class Filler:
             with self._database.write() as connection:
                 write_checkpoint(connection, self.checkpoint)
 
+    def _waiting(self) -> int:
+        with self._database.read() as connection:
+            query = select(func.count()).where(
+                ENTRIES.c.build == live_build(connection), ENTRIES.c.position > self._sent
+            )
+            return connection.scalar(query) or 0
+
     def _batches(self) -> Iterator[Batch]:
         """What the catalogue holds after what was sent, cut where a batch is full; the last one reaches the
         catalogue's end.
@@ -122,14 +130,14 @@ class Filler:
         for row in self._rows(self._sent, reached.position):
             if size >= BATCH_BYTES or len(documents) >= BATCH_DOCUMENTS or len(gone) >= BATCH_DOCUMENTS:
                 # Another entry of the same position may follow: only what is before it is complete.
-                yield Batch(documents, gone, Position(max(self._sent, row.position - 1)), last=False)
+                yield Batch(documents, gone, Position(max(self._sent, row.position - 1)))
                 documents, gone, size = [], [], 0
             if row.document is None:
                 gone.append(row.id)
             else:
                 documents.append(with_server_json(row.document, row.text))
                 size += len(documents[-1])
-        yield Batch(documents, gone, reached.position, last=True)
+        yield Batch(documents, gone, reached.position)
 
     def _rows(self, after: int, until: int) -> Iterator[Any]:
         """The entries that events after a position touched, in the order of positions, a page at a time."""
@@ -142,10 +150,7 @@ class Filler:
                     .where(
                         ENTRIES.c.build == live_build(connection),
                         ENTRIES.c.position <= until,
-                        or_(
-                            ENTRIES.c.position > last[0],
-                            and_(ENTRIES.c.position == last[0], ENTRIES.c.id > last[1]),
-                        ),
+                        tuple_(ENTRIES.c.position, ENTRIES.c.id) > tuple_(*last),
                     )
                     .order_by(ENTRIES.c.position, ENTRIES.c.id)
                     .limit(READ_AT_ONCE)
@@ -169,6 +174,7 @@ def catch_up(database: Database, index: SearchIndex) -> Position:
                 filler = open_filler(database, index)
                 if filler is not None:
                     filler.finish()
+                    _drop_unfinished(database, index)
                     return filler.checkpoint.position
         if held:
             rebuild(database, index)
@@ -227,6 +233,19 @@ def rebuild(database: Database, index: SearchIndex) -> Position:
             _note(database, Checkpoint(LIVE, reached.position, reached.fingerprint, reached.target))
         index.drop(index.next_uid)
         return reached.position
+
+
+def _drop_unfinished(database: Database, index: SearchIndex) -> None:
+    """Drops what a rebuild left beside the live index that ended half-way; the caller holds the lock `LOCK`."""
+    with database.try_lock(LOCK + ".next") as free:
+        if not free:
+            return
+        index.drop(index.next_uid)
+        with database.read() as connection:
+            noted = read_checkpoint(connection, NEXT)
+        if noted is not None:
+            with database.write() as connection:
+                drop_checkpoint(connection, NEXT)
 
 
 def _note(database: Database, live: Checkpoint) -> None:

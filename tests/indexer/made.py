@@ -85,7 +85,7 @@ def observed(
     """The event of a version's record: observed, changed or returned."""
     one = seen(record, said)
     assert kind in (ListingObserved, ListingChanged, ListingReturned)
-    return kind(  # type: ignore[return-value,call-arg]
+    return kind(
         source=SourceName(source),
         key=one.key,
         digest=digest(one.record),

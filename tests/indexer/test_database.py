@@ -19,7 +19,7 @@ from schemas.names import StreamId
 from tests.indexer.made import SERVER, START, appended, events, log, observed, process, record
 from tests.servers import free_port, wait_until
 
-PASSWORD = "s3cr3t"  # noqa: S105 - of nobody
+PASSWORD = "s3cr3t"
 
 
 def hold(url: str, name: str, says: Connection) -> None:
@@ -56,7 +56,7 @@ def take_lock(database: Database) -> None:
 
 
 @pytest.fixture
-def holder(database_url: str, database: Database) -> Iterator[tuple[int, Connection]]:
+def holder(database_url: str) -> Iterator[tuple[int, Connection]]:
     """Another process that holds the lock `a`: its id, and the line to it."""
     here, there = SERVER.Pipe()
     other = process(hold, database_url, "a", there)
@@ -196,18 +196,21 @@ def test_a_database_that_does_not_exist_is_said_in_a_sentence(postgres_url: str)
 def test_a_connection_that_breaks_is_said_in_a_sentence_and_the_next_one_works(postgres_url: str) -> None:
     database, other = Database(postgres_url), Database(postgres_url)
     migrate(database)
-    with pytest.raises(StoreUnavailable, match="failed: "), database.write() as connection:
-        append(connection, [Write(StreamId("a"), observed())], at=START)
-        number = connection.scalar(text("SELECT pg_backend_pid()"))
-        with other.read() as killing:
-            killing.execute(text("SELECT pg_terminate_backend(:number)"), {"number": number})
-        connection.execute(text("SELECT 1"))
+
+    def break_off() -> None:
+        with database.write() as connection:
+            append(connection, [Write(StreamId("a"), observed())], at=START)
+            number = connection.scalar(text("SELECT pg_backend_pid()"))
+            with other.read() as killing:
+                killing.execute(text("SELECT pg_terminate_backend(:number)"), {"number": number})
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(StoreUnavailable, match="failed: "):
+        break_off()
     assert events(database) == 0
     assert appended(database, observed()) == 1
     database.close()
     other.close()
-
-
 
 
 def test_a_full_disk_is_said_in_a_sentence_and_loses_nothing(sqlite: Database) -> None:
@@ -216,9 +219,14 @@ def test_a_full_disk_is_said_in_a_sentence_and_loses_nothing(sqlite: Database) -
     with sqlite.read() as connection:
         pages = connection.scalar(text("PRAGMA page_count"))
     large = observed(record("com.example/large", note="x" * 2_000_000))
-    with pytest.raises(StoreUnavailable) as failed, sqlite.write() as connection:
-        connection.execute(text(f"PRAGMA max_page_count = {pages + 10}"))
-        append(connection, [Write(StreamId("a"), observed()), Write(StreamId("b"), large)], at=before[0].recorded_at)
+
+    def fill() -> None:
+        with sqlite.write() as connection:
+            connection.execute(text(f"PRAGMA max_page_count = {pages + 10}"))
+            append(connection, [Write(StreamId("a"), observed()), Write(StreamId("b"), large)], at=START)
+
+    with pytest.raises(StoreUnavailable) as failed:
+        fill()
     told = str(failed.value)
     assert "the disk is full; make room" in told
     assert "\n" not in told
@@ -256,11 +264,10 @@ def test_missing_folders_are_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["with a database", "empty"])
-def test_a_read_only_folder_is_said_in_a_sentence(there: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = Path("/tmp") / f"mcp-indexer-read-only-{os.getpid()}"  # noqa: S108 - pytest's own folders admit one user
-    folder.mkdir()
-    url = f"sqlite:///{folder / 'a.db'}"
-    try:
+def test_a_read_only_folder_is_said_in_a_sentence(there: bool) -> None:
+    with tempfile.TemporaryDirectory(prefix="mcp-indexer-") as name:  # pytest's own folders admit one user
+        folder = Path(name)
+        url = f"sqlite:///{folder / 'a.db'}"
         if there:
             database = Database(url)
             migrate(database)
@@ -272,11 +279,7 @@ def test_a_read_only_folder_is_said_in_a_sentence(there: bool, tmp_path_factory:
         other.close()
         said = here.recv()
         started.join(30)
-    finally:
         folder.chmod(0o755)
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
     assert len(said) == 2
     for sentence in said:
         assert str(folder / "a.db") in sentence

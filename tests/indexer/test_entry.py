@@ -38,7 +38,8 @@ def version(number: Any = "1.0.0", source: str = "official", **more: Any) -> Ver
 
 
 def rules(trust: int = 100, position: int = 1, **more: Any) -> SourceRules:
-    return SourceRules(**({"include": (), "exclude": (), "enabled": True} | more), trust=trust, position=position)
+    filters: dict[str, Any] = {"include": (), "exclude": (), "enabled": True}
+    return SourceRules(**(filters | more), trust=trust, position=position)
 
 
 def merged(*versions: Version, **sources: SourceRules) -> Entry:
@@ -156,7 +157,9 @@ def test_a_source_that_is_not_configured_lists_nothing() -> None:
 def test_the_position_is_the_greatest_that_touches_the_entry() -> None:
     assert merged(version(position=7), version("2.0.0", position=9)).position == 9
     assert merged(version(position=7), version("2.0.0", position=9, withdrawn=True)).position == 9
-    assert merged(version(position=7), version("2.0.0", "b", position=9), a=rules(), b=rules(enabled=False)).position == 9
+    assert (
+        merged(version(position=7), version("2.0.0", "b", position=9), a=rules(), b=rules(enabled=False)).position == 9
+    )
     assert merged(version(position=7), official=rules(position=12)).position == 12
     assert merged(version(position=7), official=rules(position=3), other=rules(position=99)).position == 7
     assert merged().position == 0

@@ -312,8 +312,7 @@ def test_of_a_large_record_the_first_64_kib_are_kept(database: Database) -> None
 
 
 def test_one_bad_record_does_not_stop_its_page(database: Database) -> None:
-    some = [NAMELESS, *SEEN_NEW, Unidentified(None, "the record is no object")]
-    state = crawled(database, [page(*some)])
+    state = crawled(database, [page(NAMELESS, *SEEN_NEW, Unidentified(None, "the record is no object"))])
     assert (counts(state).new, counts(state).quarantined) == (3, 2)
 
 
@@ -477,8 +476,6 @@ def test_two_sources_do_not_meet(database: Database) -> None:
     with database.write() as connection:
         lease, state = leases.claim(connection, SourceName("mirror"), holder="test:0:")
         state, _ = crawls.begin(state, crawl=CrawlId("m"), at=at(0), audit=False, supports_since=True)
-        state = record_page(
-            connection, lease, state, page(*SEEN_NEW, NAMELESS), at=at(0), requests=1, seconds=0.0
-        )
+        state = record_page(connection, lease, state, page(*SEEN_NEW, NAMELESS), at=at(0), requests=1, seconds=0.0)
     assert (counts(state).new, counts(state).quarantined) == (3, 1)
     assert events(database) == 8

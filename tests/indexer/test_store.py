@@ -152,9 +152,14 @@ def test_known_revisions_are_gone_on_from(database: Database) -> None:
 
 def test_a_transaction_that_fails_leaves_no_trace(database: Database) -> None:
     appended(database, observed(record("com.example/a")))
-    with pytest.raises(ZeroDivisionError), database.write() as connection:
-        append(connection, [Write(OTHER, observed(record("com.example/b"))), Write(OTHER, changed())], at=START)
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with database.write() as connection:
+            append(connection, [Write(OTHER, observed(record("com.example/b"))), Write(OTHER, changed())], at=START)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert events(database) == 1
     with database.read() as connection:
         assert last_position(connection) == 1
@@ -260,7 +265,12 @@ def test_streams_are_read_in_the_order_of_the_log(database: Database) -> None:
 
 
 def test_a_stream_that_only_starts_like_another_is_not_read(database: Database) -> None:
-    appended(database, observed(record("com.example/a")), observed(record("com.example/A")), observed(record("com.example/a%")))
+    appended(
+        database,
+        observed(record("com.example/a")),
+        observed(record("com.example/A")),
+        observed(record("com.example/a%")),
+    )
     with database.read() as connection:
         assert [one.position for one in read_streams(connection, [stream_of(observed(record("com.example/a")))])] == [1]
 

@@ -57,7 +57,17 @@ def test_the_order_of_keys_is_kept() -> None:
 
 @pytest.mark.parametrize(
     ("a", "b"),
-    [(1, 1.0), (1, True), (0, False), ("1", 1), (None, "null"), ({}, []), ([1, 2], [2, 1]), ("é", "e\u0301"), (2**64, float(2**64))],
+    [
+        (1, 1.0),
+        (1, True),
+        (0, False),
+        ("1", 1),
+        (None, "null"),
+        ({}, []),
+        ([1, 2], [2, 1]),
+        ("é", "e\u0301"),
+        (2**64, float(2**64)),
+    ],
 )
 def test_values_that_differ_have_different_digests(a: Any, b: Any) -> None:
     assert digest(a) != digest(b)

@@ -63,7 +63,7 @@ def test_names_of_events_are_for_ever() -> None:
 
 def test_an_event_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
-        OBSERVED.name = "b"  # type: ignore[misc]
+        OBSERVED.name = "b"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,11 @@ def test_fields_that_an_older_program_did_not_write_have_a_value() -> None:
 
 @pytest.mark.parametrize(
     ("event_type", "data"),
-    [("listing.eaten", {"source": "a"}), ("listing.observed", {"source": "a"}), ("crawl.started", {"source": "a", "mode": "x"})],
+    [
+        ("listing.eaten", {"source": "a"}),
+        ("listing.observed", {"source": "a"}),
+        ("crawl.started", {"source": "a", "mode": "x"}),
+    ],
 )
 def test_what_is_no_event_is_refused(event_type: str, data: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
