@@ -1,4 +1,4 @@
-"""Reads for others: entries, histories, crawls, and where every source and projection stands. Changes nothing."""
+"""Reads for others: an entry, its history, and where every source and projection stands. Changes nothing."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, case, func, select
 
-from indexer.clock import from_micros
 from indexer.crawls import CrawlState
 from indexer.documents import seconds, with_server_json
 from indexer.entry import merge
@@ -18,7 +17,7 @@ from indexer.projections import catalogue, runner
 from indexer.projections.catalogue import ENTRIES, VERSIONS
 from indexer.projections.runner import live_build
 from indexer.record import QUARANTINE
-from indexer.store import EVENTS, RECORDS, last_position, read_streams
+from indexer.store import EVENTS, RECORDS, read_streams
 from indexer.versions import Version
 from schemas.events import Recorded, rfc3339
 from schemas.names import ServerName, SourceName, crawls_stream, document_id, listing_stream
@@ -63,11 +62,6 @@ def history(connection: Connection, name: ServerName) -> Iterator[Recorded]:
     )
     streams = [listing_stream(source, key) for source, key in connection.execute(query.distinct())]
     return read_streams(connection, streams) if streams else iter(())
-
-
-def log_position(connection: Connection) -> int:
-    """The position of the last event."""
-    return last_position(connection)
 
 
 def lag(connection: Connection, checkpoint: int) -> int:
@@ -158,8 +152,3 @@ def _version(version: Version) -> Json:
 def time_text(time: datetime | None) -> str | None:
     """A time that may be missing, in RFC 3339."""
     return None if time is None else rfc3339(time)
-
-
-def recorded_time(micros: int) -> str:
-    """Microseconds since 1970 in RFC 3339."""
-    return rfc3339(from_micros(micros))

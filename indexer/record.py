@@ -119,6 +119,12 @@ def read_past(connection: Connection, source: SourceName, places: list[Place]) -
     return past
 
 
+def lists_something(connection: Connection, source: SourceName) -> bool:
+    """Whether a version is held of a source that is not withdrawn."""
+    query = select(HELD.c.key).where(HELD.c.source == source, HELD.c.withdrawn.is_(False)).limit(1)
+    return connection.scalar(query) is not None
+
+
 def add(counts: Counts, more: Counts) -> Counts:
     """The sum of two counts."""
     return Counts(**{name: getattr(counts, name) + getattr(more, name) for name in Counts.model_fields})

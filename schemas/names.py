@@ -21,7 +21,6 @@ CrawlId = NewType("CrawlId", str)
 Slot = NewType("Slot", str)
 """Where a version is kept among those of its listing; see `slot`."""
 
-DECISIONS = StreamId("decisions")
 LONGEST_NAME = 1024
 """Bytes of UTF-8 that a key or a version may take; what is longer cannot be identified."""
 

@@ -11,12 +11,12 @@ from indexer.crawls import CrawlState
 from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable, LeaseHeld, LeaseLost, McpIndexerError
 from indexer.queries import SourceStanding
 from indexer.search import SearchIndex
+from indexer.store import last_position
 from schemas.events import Counts
 from schemas.names import ServerName, SourceName, document_id
 from workers.crawl import Crawl, Outcome
 from workers.indexing import Indexing
 from workers.kinds import KINDS
-from workers.source import Walk
 from workers.sources_file import SourceConfig
 from workers.wiring import Wiring
 
@@ -100,7 +100,8 @@ def _crawl_one(
     max_pages: int | None,
 ) -> Outcome:
     name = SourceName(config.name)
-    supports_since = KINDS[config.kind].supports_since and config.options.get("since", True)
+    kind = KINDS[config.kind]
+    supports_since = kind.supports_since(kind.Options.model_validate(config.options))
     try:
         crawl = Crawl(
             wiring.database,
@@ -111,7 +112,7 @@ def _crawl_one(
             audit_every=config.audit_every,
         )
     except LeaseHeld as error:
-        return Outcome(name, "full", "failed", error=str(error))
+        return Outcome(name, None, "failed", error=str(error))
     with crawling(config.name) as show:
         seen = 0
 
@@ -127,7 +128,7 @@ def _crawl_one(
             opened = wiring.open_source(config, sleep=crawl.wait)
             return crawl.run(opened, max_pages=max_pages, progress=progress)
         except LeaseLost as error:
-            return Outcome(name, "full", "failed", error=str(error))
+            return Outcome(name, None, "failed", error=str(error))
 
 
 def _crawled(wiring: Wiring, outcomes: list[Outcome], error: str | None) -> Crawled:
@@ -139,7 +140,7 @@ def _crawled(wiring: Wiring, outcomes: list[Outcome], error: str | None) -> Craw
             error = str(refused)
     with wiring.database.read() as connection:
         lag = next(one["lag"] for one in queries.projections(connection) if one["name"] == "documents")
-        position = queries.log_position(connection)
+        position = last_position(connection)
     return Crawled(outcomes, position, wiring.settings.index, documents, lag, error)
 
 
@@ -168,7 +169,7 @@ def check_sources(wiring: Wiring, names: list[str]) -> list[Json]:
     found: list[Json] = []
     for config in chosen(wiring.sources, names):
         try:
-            page = wiring.open_source(config).source.fetch(Walk(), None)
+            page = wiring.open_source(config).source.fetch(None, None)
         except McpIndexerError as error:
             found.append({"name": config.name, "ok": False, "records": None, "error": str(error)})
         else:
@@ -186,7 +187,7 @@ def status_of(wiring: Wiring) -> Json:
         for source in sources:
             source["error"] = queries.last_failure(connection, source["name"]) if source["state"] == "failing" else None
         projections = queries.projections(connection)
-        position = queries.log_position(connection)
+        position = last_position(connection)
     return {"sources": sources, "log": {"position": position}, "projections": projections, "index": _index(wiring)}
 
 

@@ -12,32 +12,32 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Literal, Protocol
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from indexer import crawls, leases
 from indexer.clock import Clock
 from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.errors import ConfigurationError, SourceMalformed, SourceRefused, SourceUnavailable, StoreUnavailable
-from indexer.record import HELD, add, record_page
+from indexer.record import add, lists_something, record_page
 from indexer.store import Write, append
 from schemas.events import Counts, CrawlCompleted, CrawlFailed, CrawlStarted, Mode
 from schemas.names import CrawlId, SourceName, crawls_stream
 from schemas.observations import Page
-from workers.source import Source, Walk
+from workers.source import Source
 
-Status = Literal["completed", "interrupted", "parked", "failed"]
+CrawlStatus = Literal["completed", "interrupted", "parked", "failed"]
 RENEW_SECONDS = 15.0
 """A crawl that waits says at least so often that it still lives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a crawl came to. `missed` and `silent` are None outside audits."""
+    """What a crawl came to. `missed` and `silent` are None outside audits, `mode` where it never began."""
 
     source: SourceName
-    mode: Mode
-    status: Status
+    mode: Mode | None
+    status: CrawlStatus
     counts: Counts = field(default_factory=Counts)
     seconds: float = 0.0
     missed: int | None = None
@@ -105,7 +105,7 @@ class Crawl:
         pages = 0
         try:
             while max_pages is None or pages < max_pages:
-                page = opened.source.fetch(Walk(since=self._walk.since), self._walk.cursor)
+                page = opened.source.fetch(self._walk.since, self._walk.cursor)
                 self._refuse_circle(page)
                 done = self._record(page, opened)
                 progress(self.state)
@@ -169,7 +169,7 @@ class Crawl:
                     connection,
                     CrawlCompleted(
                         source=self._name,
-                        mode=outcome.mode,
+                        mode=self._walk.mode,
                         counts=outcome.counts,
                         seconds=round(outcome.seconds, 3),
                         mark=self._walk.mark,
@@ -195,8 +195,7 @@ class Crawl:
         assert walk is not None
         if walk.mode == "incremental" or not walk.empty:
             return
-        held = connection.scalar(select(HELD.c.key).where(HELD.c.source == self._name, ~HELD.c.withdrawn).limit(1))
-        if held is not None:
+        if lists_something(connection, self._name):
             raise SourceMalformed(
                 f"{self._name}: the source lists nothing at all, and it had listings before; nothing was withdrawn. "
                 "Look at the source; where it really was emptied, remove it from the sources file."
@@ -218,7 +217,7 @@ class Crawl:
                 connection,
                 CrawlFailed(
                     source=self._name,
-                    mode=outcome.mode,
+                    mode=self._walk.mode,
                     counts=outcome.counts,
                     seconds=round(outcome.seconds, 3),
                     error=error,
@@ -231,7 +230,7 @@ class Crawl:
     def _append(self, connection: Connection, event: CrawlStarted | CrawlCompleted | CrawlFailed) -> None:
         append(connection, [Write(crawls_stream(self._name), event)], at=self._clock(), crawl=self.state.crawl)
 
-    def _outcome(self, status: Status, error: str | None = None) -> Outcome:
+    def _outcome(self, status: CrawlStatus, error: str | None = None) -> Outcome:
         walk = self._walk
         audit = walk.mode == "audit"
         return Outcome(

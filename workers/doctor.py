@@ -5,8 +5,8 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-from indexer import queries
 from indexer.errors import McpIndexerError
+from indexer.store import last_position
 from workers.settings import Settings
 from workers.wiring import Wiring
 
@@ -46,7 +46,7 @@ def _contact(settings: Settings) -> str:
 
 def _database(wiring: Wiring) -> str:
     with wiring.database.read() as connection:
-        return f"{wiring.database.shown}, log at {queries.log_position(connection)}"
+        return f"{wiring.database.shown}, log at {last_position(connection)}"
 
 
 def _sources(wiring: Wiring) -> str:

@@ -24,7 +24,7 @@ from workers.sources_file import SourceConfig, interval_text
 
 Json = dict[str, Any]
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: object) -> str:
@@ -114,11 +114,12 @@ def crawled(result: Crawled, *, as_json: bool) -> None:
     ]
     rows = [crawl_json(one) for one in result.crawls]
     table(columns, [[row[column] for column in columns] for row in rows])
-    line(f"log at {result.position}, index {result.index_uid!r} holds {result.documents} documents, lag {result.lag}")
+    held = "an unknown number of" if result.documents is None else result.documents
+    line(f"log at {result.position}, index {result.index_uid!r} holds {held} documents, lag {result.lag}")
 
 
 def crawl_json(crawl: Outcome) -> Json:
-    """A crawl as `crawl --json` and `crawls --json` have it."""
+    """A crawl as `crawl --json` has it."""
     found: Json = {"source": crawl.source, "mode": crawl.mode, "status": crawl.status, **crawl.counts.model_dump()}
     found |= {"missed": crawl.missed, "silent": crawl.silent, "seconds": round(crawl.seconds, 3)}
     return found if crawl.error is None else {**found, "error": crawl.error}

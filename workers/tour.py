@@ -29,7 +29,6 @@ from workers.report import say
 from workers.sample.bundled import sample_registry
 from workers.sample.serve import SampleServer
 from workers.settings import Settings, read_settings
-from workers.source import Walk
 from workers.sources_file import SourceConfig, read_sources
 
 SOURCES = Path(__file__).with_name("tour.toml")
@@ -98,13 +97,13 @@ def reach(config: SourceConfig, contact: str | None) -> None:
     with client(contact) as http:
         http.timeout = PATIENCE
         fetcher = Fetcher(http, _Unbounded(), per_minute=1, clock=machine_clock, attempts=1)
-        kind(config.url, kind.Options.model_validate({"page_size": 1}), fetcher).fetch(Walk(), None)
+        kind(config.url, kind.Options.model_validate({"page_size": 1}), fetcher).fetch(None, None)
 
 
 class _Unbounded:
     """The budget of a single request: before it there is no home yet that could hold one."""
 
-    def reserve(self, host: str, per_minute: int) -> float:  # noqa: ARG002
+    def reserve(self, host: str, per_minute: int) -> float:  # noqa: ARG002 - the protocol names it
         return 0.0
 
     def rest(self, host: str, seconds: float) -> None:

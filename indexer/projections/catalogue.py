@@ -34,7 +34,7 @@ NAMES_AT_ONCE = 500
 _T = TypeVar("_T")
 
 _RULES = ("documents", "entry", "latest", "listing", "projections/catalogue", "verdict", "versions")
-_SHARED_RULES = ("about", "definition", "documents", "names", "server")
+_SHARED_RULES = ("about", "definition", "documents", "events", "names", "server")
 _VERSION_COLUMNS = [VERSIONS.c[name] for name in FIELDS]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from indexer.database import Database
-from indexer.queries import log_position
+from indexer.store import last_position
 from tests.e2e.conftest import Home, items
 from tests.servers import wait_until
 from workers.sample.serve import SampleServer
@@ -21,7 +21,7 @@ PAGES = 2 * NAMES // 10 + 1
 
 def position(database: Database) -> int:
     with database.read() as connection:
-        return log_position(connection)
+        return last_position(connection)
 
 
 def observations(home: Home) -> Counter[tuple[str, str, str]]:

@@ -8,7 +8,7 @@ from indexer.crawls import CrawlState
 from indexer.errors import ConfigurationError
 from schemas.names import SourceName
 from workers.commands import Crawled, chosen, freshness
-from workers.crawl import Outcome, Status
+from workers.crawl import CrawlStatus, Outcome
 from workers.sources_file import SourceConfig
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -22,7 +22,7 @@ def source(name: str, *, enabled: bool = True) -> SourceConfig:
 SOURCES = [source("first"), source("off", enabled=False), source("last")]
 
 
-def outcome(status: Status, *, by_hand: bool = False) -> Outcome:
+def outcome(status: CrawlStatus, *, by_hand: bool = False) -> Outcome:
     return Outcome(SourceName("official"), "full", status, by_hand=by_hand)
 
 

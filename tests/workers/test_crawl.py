@@ -30,7 +30,6 @@ from schemas.events import AnyEvent, CrawlCompleted, CrawlFailed, CrawlStarted, 
 from schemas.names import Cursor, ListingKey, SourceName
 from schemas.observations import Observation, Page
 from workers.crawl import Crawl, Outcome
-from workers.source import Walk
 
 NAME = SourceName("official")
 START = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -66,8 +65,8 @@ class FakeSource:
     def requests(self) -> int:
         return len(self.asked)
 
-    def fetch(self, walk: Walk, cursor: Cursor | None) -> Page:
-        self.asked.append((walk.since, cursor))
+    def fetch(self, since: datetime | None, cursor: Cursor | None) -> Page:
+        self.asked.append((since, cursor))
         given = self.pages[cursor]
         if isinstance(given, BaseException):
             raise given

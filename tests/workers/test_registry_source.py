@@ -17,7 +17,7 @@ from schemas.names import LONGEST_NAME, Cursor
 from schemas.observations import Observation, Page, Unidentified
 from workers.bodies import Limits
 from workers.fetch import Fetcher, client
-from workers.source import Kind, Walk
+from workers.source import Kind
 from workers.sources.registry import (
     LARGEST_RECORD,
     Registry,
@@ -29,13 +29,13 @@ from workers.sources.registry import (
 )
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
-FULL = Walk()
+FULL = None
 
 
 class FreeBudget:
     """A budget without end."""
 
-    def reserve(self, host: str, per_minute: int) -> float:  # noqa: ARG002
+    def reserve(self, host: str, per_minute: int) -> float:  # noqa: ARG002 - the protocol names it
         return 0.0
 
     def rest(self, host: str, seconds: float) -> None:
@@ -108,7 +108,7 @@ def reason(item: Any) -> str:
 
 def test_it_is_a_kind() -> None:
     kind: Kind = Registry
-    assert (kind.supports_since, kind.listing_is_complete, kind.ordered) == (True, True, True)
+    assert (kind.supports_since(RegistryOptions()), kind.listing_is_complete, kind.ordered) == (True, True, True)
     assert "CC0" in kind.licence
     assert all(field.description for field in kind.Options.model_fields.values())
 
@@ -122,21 +122,21 @@ def test_a_full_walk_asks_for_deleted_versions() -> None:
 def test_every_page_repeats_the_parameters() -> None:
     registry = AskedRegistry(empty)
     since = datetime(2026, 8, 31, 14, 0, 0, 123456, tzinfo=timezone(timedelta(hours=2)))
-    registry.source.fetch(Walk(since), None)
-    registry.source.fetch(Walk(since), Cursor("io.x/y:1.0+é %"))
+    registry.source.fetch(since, None)
+    registry.source.fetch(since, Cursor("io.x/y:1.0+é %"))
     first = {"limit": "100", "updated_since": "2026-08-31T12:00:00.123456Z"}
     assert registry.asked == [first, {**first, "cursor": "io.x/y:1.0+é %"}]
 
 
 def test_a_whole_second_is_asked_for_as_one() -> None:
     registry = AskedRegistry(empty)
-    registry.source.fetch(Walk(NOW), None)
+    registry.source.fetch(NOW, None)
     assert registry.asked[0]["updated_since"] == "2026-09-01T12:00:00Z"
 
 
 def test_a_registry_that_does_not_know_updated_since_is_walked_in_full() -> None:
     registry = AskedRegistry(empty, RegistryOptions(since=False))
-    registry.source.fetch(Walk(NOW), None)
+    registry.source.fetch(NOW, None)
     assert registry.asked == [{"limit": "100", "include_deleted": "true"}]
 
 

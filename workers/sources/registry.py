@@ -14,7 +14,7 @@ whole documents change or vanish silently. The official one refuses a `limit` ov
 
 import re
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -27,7 +27,6 @@ from schemas.about import read_about, unwrap
 from schemas.names import Cursor, ListingKey, fits, slot, storable
 from schemas.observations import Observation, Page, Unidentified
 from workers.fetch import Answer, Fetcher
-from workers.source import Walk
 
 LARGEST_RECORD = 256 * 1024
 """Bytes of compact JSON that a server.json, or what the registry says about it, may take."""
@@ -70,7 +69,6 @@ class Registry:
     """A registry that speaks the official one's API."""
 
     Options: ClassVar[type[BaseModel]] = RegistryOptions
-    supports_since: ClassVar[bool] = True
     listing_is_complete: ClassVar[bool] = True
     ordered: ClassVar[bool] = True
     licence: ClassVar[str] = "CC0-1.0 at the official registry"
@@ -85,18 +83,23 @@ class Registry:
         """The header that carries the token, where there is one."""
         return auth_headers(options, token)
 
-    def fetch(self, walk: Walk, cursor: Cursor | None) -> Page:
+    @staticmethod
+    def supports_since(options: RegistryOptions) -> bool:
+        """Whether the registry knows updated_since."""
+        return options.since
+
+    def fetch(self, since: datetime | None, cursor: Cursor | None) -> Page:
         """The page that starts at a cursor, asked for in halves while it is too large."""
-        answer, limit = self._ask(walk, cursor)
+        answer, limit = self._ask(since, cursor)
         page = parse_page(answer.value, limit, cursor, paging=self._options.paging, where=answer.url)
         return Page(page.records, page.next_cursor, answer.served_at)
 
-    def _ask(self, walk: Walk, cursor: Cursor | None) -> tuple[Answer, int]:
+    def _ask(self, since: datetime | None, cursor: Cursor | None) -> tuple[Answer, int]:
         """An answer and the limit that it was asked with; after large pages the limit grows back page by page."""
         while True:
             limit = self._limit
             try:
-                answer = self._fetcher.get_json(self._url, self._params(walk, cursor, limit))
+                answer = self._fetcher.get_json(self._url, self._params(since, cursor, limit))
             except SourceTooLarge:
                 if limit == 1:
                     raise
@@ -105,10 +108,10 @@ class Registry:
                 self._limit = min(self._options.page_size, limit * 2)
                 return answer, limit
 
-    def _params(self, walk: Walk, cursor: Cursor | None, limit: int) -> dict[str, str]:
+    def _params(self, since: datetime | None, cursor: Cursor | None, limit: int) -> dict[str, str]:
         params = {"limit": str(limit)}
-        if walk.since is not None and self._options.since:
-            params["updated_since"] = walk.since.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        if since is not None and self._options.since:
+            params["updated_since"] = since.astimezone(UTC).isoformat().replace("+00:00", "Z")
         elif self._options.include_deleted:
             params["include_deleted"] = "true"
         if cursor is not None:
