@@ -52,18 +52,30 @@ class Walk(BaseModel):
 
 
 class CrawlState(BaseModel):
-    """Where a source stands. `crawl` is the crawl under way, `walk` the walk that is not complete, `mark` the time
-    the next increment asks from, `full_at` the start of the last complete full walk.
+    """Where a source stands.
+
+    `address` is where it was asked last, `crawl` the crawl under way, `walk` the walk that is not complete, `mark` the
+    time the next increment asks from, `full_at` the start of the last complete full walk, `last_mode` and `failed` what
+    the last crawl was and came to.
     """
 
     model_config = ConfigDict(frozen=True)
 
+    address: str = ""
     crawl: CrawlId | None = None
     walk: Walk | None = None
     mark: datetime | None = None
     full_at: datetime | None = None
     completed_at: datetime | None = None
+    last_mode: Mode | None = None
     failed: bool = False
+
+
+def asked_at(state: CrawlState, address: str) -> CrawlState:
+    """The state for asking at an address. What is known of one place says nothing of another: it is walked anew."""
+    if state.address in ("", address):
+        return state.model_copy(update={"address": address})
+    return state.model_copy(update={"address": address, "crawl": None, "walk": None, "mark": None})
 
 
 def begin(
@@ -82,7 +94,8 @@ def begin(
             update={"counts": Counts(), "seconds": 0.0, "missed": 0, "silent": 0, "met": not walk.empty}
         )
         return state.model_copy(update={"crawl": crawl, "walk": walk}), True
-    mode: Mode = "full" if state.full_at is None else "audit" if audit or not supports_since else "incremental"
+    increment = state.mark is not None and supports_since and not audit
+    mode: Mode = "full" if state.full_at is None else "incremental" if increment else "audit"
     walk = Walk(mode=mode, started_at=at, since=state.mark if mode == "incremental" else None)
     return state.model_copy(update={"crawl": crawl, "walk": walk}), True
 
@@ -122,6 +135,7 @@ def completed(state: CrawlState, *, at: datetime) -> CrawlState:
             "mark": walk.mark,
             "full_at": walk.started_at if complete else state.full_at,
             "completed_at": at,
+            "last_mode": walk.mode,
             "failed": False,
         }
     )
@@ -129,4 +143,6 @@ def completed(state: CrawlState, *, at: datetime) -> CrawlState:
 
 def failed(state: CrawlState, *, resume: bool) -> CrawlState:
     """The state once a crawl failed; `resume` keeps the walk for the next crawl, else that one starts again."""
-    return state.model_copy(update={"crawl": None, "walk": state.walk if resume else None, "failed": True})
+    assert state.walk is not None
+    kept = state.walk if resume else None
+    return state.model_copy(update={"crawl": None, "walk": kept, "last_mode": state.walk.mode, "failed": True})

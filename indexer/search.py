@@ -123,6 +123,16 @@ class SearchIndex:
         with self._errors():
             self._succeed(self._client.swap_indexes([{"indexes": [self.uid, self.next_uid]}]).task_uid)
 
+    def settle(self) -> None:
+        """Waits for what a process that is gone has asked for: indexes still to be made, deleted or swapped."""
+        while self._unsettled():
+            self._sleep(0.05)
+
+    def _unsettled(self) -> int:
+        asked = {"statuses": ["enqueued", "processing"], "types": ["indexCreation", "indexDeletion", "indexSwap"]}
+        with self._errors():
+            return self._client.get_tasks({**asked, "indexUids": [self.uid, self.next_uid], "limit": 1}).total
+
     def send(self, documents: Sequence[str], uid: str | None = None) -> int:
         """Hands over whole documents as JSON texts; gives the number of the task that will write them."""
         with self._errors():

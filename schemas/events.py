@@ -227,6 +227,44 @@ def cloud_event(recorded: Recorded) -> dict[str, Any]:
     }
 
 
+def event_schema() -> dict[str, Any]:
+    """The JSON Schema of an event as `cloud_event` writes it: the envelope, and for each type its data."""
+    text: dict[str, Any] = {"type": "string"}
+    envelope: dict[str, Any] = {
+        "specversion": {"const": "1.0"},
+        "id": text,
+        "source": text,
+        "type": text,
+        "subject": text,
+        "time": {**text, "format": "date-time"},
+        "datacontenttype": {"const": "application/json"},
+        "stream": text,
+        "revision": {"type": "integer"},
+        "recordedtime": {**text, "format": "date-time"},
+        "crawl": {"type": ["string", "null"]},
+        "data": {"type": "object"},
+    }
+    definitions = TypeAdapter(AnyEvent).json_schema(ref_template="#/$defs/{model}")["$defs"]
+    kinds = {name: made for name, made in definitions.items() if "type" in made["properties"]}
+    for made in kinds.values():
+        made["required"] = [field for field in made["properties"] if field != "type"]
+    types = {made["properties"].pop("type")["const"]: name for name, made in kinds.items()}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "required": list(envelope),
+        "properties": {**envelope, "type": {"enum": sorted(types)}},
+        "allOf": [
+            {
+                "if": {"properties": {"type": {"const": written}}},
+                "then": {"properties": {"data": {"$ref": f"#/$defs/{name}"}}},
+            }
+            for written, name in sorted(types.items())
+        ],
+        "$defs": definitions,
+    }
+
+
 def event_data(event: AnyEvent) -> dict[str, Any]:
     """An event's fields but its type, as JSON values."""
     fields: dict[str, Any] = {}

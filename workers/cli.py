@@ -5,6 +5,7 @@ but something needs a person; 130 interrupted.
 """
 
 import gc
+import importlib.metadata
 import signal
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from indexer.store import read_all
 from indexer.verify import repair as mend
 from indexer.verify import verify as check
 from schemas.documents import document_schema
-from schemas.events import EVENT, cloud_event
+from schemas.events import cloud_event, event_schema
 from schemas.names import ServerName, storable
 from workers import report
 from workers.client import spare_loopback
@@ -34,12 +35,15 @@ FAILED, USAGE, ATTENTION, INTERRUPTED = 1, 2, 3, 130
 app = typer.Typer(
     name="mcp-indexer",
     help="Watches the places where MCP servers are listed and feeds one search index.",
+    epilog="Example: mcp-indexer crawl && mcp-indexer search pdf",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-sources_app = typer.Typer(help="The configured sources.", no_args_is_help=True)
+sources_app = typer.Typer(
+    help="The configured sources.", epilog="Example: mcp-indexer sources check", no_args_is_help=True
+)
 app.add_typer(sources_app, name="sources")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
@@ -139,11 +143,34 @@ def events(
             report.event(cloud_event(one), as_json=as_json)
 
 
-@app.command(epilog="Example: mcp-indexer status --json")
-def status(as_json: Json = False) -> None:
+def _version(wanted: bool) -> None:
+    if wanted:
+        report.line("mcp-indexer", importlib.metadata.version("mcp-indexer"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: mcp-indexer status --fail-on-stale")
+def status(
+    fail_on_stale: Annotated[
+        bool, typer.Option("--fail-on-stale", help="Exit with 3 where a source is stale, failing or was never crawled.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Where every source and every projection stands."""
     with wired() as wiring:
-        report.standing(status_of(wiring), as_json=as_json)
+        found = status_of(wiring)
+        report.standing(found, as_json=as_json)
+    if fail_on_stale and any(one["state"] in ("stale", "failing", "never") for one in found["sources"]):
+        raise typer.Exit(ATTENTION)
 
 
 @sources_app.command("list", epilog="Example: mcp-indexer sources list")
@@ -212,10 +239,16 @@ def keys(as_json: Json = False) -> None:
         report.keys({"url": index.url, "index": index.uid, "search_key": index.search_key()}, as_json=as_json)
 
 
-@app.command(epilog="Example: mcp-indexer schema > document.schema.json")
-def schema() -> None:
+@app.command(epilog="Example: mcp-indexer schema document > document.schema.json")
+def schema(
+    part: Annotated[str | None, typer.Argument(help="document or event; both by default.")] = None,
+    as_json: Json = True,  # noqa: ARG001 - there is no other form; the option is every command's
+) -> None:
     """The JSON Schema of the document, and of the events."""
-    report.json_out({"document": document_schema(), "event": EVENT.json_schema()})
+    schemas = {"document": document_schema(), "event": event_schema()}
+    if part is not None and part not in schemas:
+        raise ConfigurationError(f"There is no schema of {part!r}; there are those of document and event.")
+    report.json_out(schemas if part is None else schemas[part])
 
 
 @app.command(epilog="Example: mcp-indexer doctor")

@@ -74,7 +74,10 @@ def crawl_sources(
 ) -> Crawled:
     """Crawls sources one after the other, and brings the index over what they said; `crawling` shows it."""
     configs = chosen(wiring.sources, names)
+    wiring.check_meilisearch()
     for config in configs:
+        if not config.enabled:
+            raise ConfigurationError(f"The source {config.name!r} is disabled; set enabled = true for it first.")
         wiring.open_source(config)  # what is wrong with its configuration is found before anything begins
     indexing = Indexing(wiring.database, wiring.index)
     outcomes: list[Outcome] = []
@@ -101,13 +104,15 @@ def _crawl_one(
 ) -> Outcome:
     name = SourceName(config.name)
     kind = KINDS[config.kind]
-    supports_since = kind.supports_since(kind.Options.model_validate(config.options))
+    options = kind.Options.model_validate(config.options)
+    supports_since = kind.supports_since(options)
     try:
         crawl = Crawl(
             wiring.database,
             name,
             supports_since,
             clock=wiring.clock,
+            address=kind.address(config.url, options),
             audit=audit,
             audit_every=config.audit_every,
         )
@@ -197,15 +202,27 @@ def _standing(config: SourceConfig, standing: SourceStanding, now: datetime) -> 
     return {
         "name": config.name,
         "kind": config.kind,
-        "state": freshness(state, config.every, now),
+        "state": freshness(state, config.every, now) if config.enabled else "paused",
+        "last_crawl": last_crawl(state, standing.holder),
         "last_completed": queries.time_text(completed),
-        "next_due": queries.time_text(now if completed is None else completed + config.every),
+        "next_due": queries.time_text(now if completed is None else completed + config.every)
+        if config.enabled
+        else None,
         "listings": standing.listings,
         "versions": standing.versions,
         "invalid": standing.invalid,
         "quarantined": standing.quarantined,
         "holder": standing.holder,
     }
+
+
+def last_crawl(state: CrawlState, holder: str | None) -> Json | None:
+    """What the last crawl was and came to, the one under way included; None before the first."""
+    if state.walk is not None and state.crawl is not None:
+        return {"mode": state.walk.mode, "status": "interrupted" if holder is None else "running"}
+    if state.last_mode is None:
+        return None
+    return {"mode": state.last_mode, "status": "failed" if state.failed else "completed"}
 
 
 def freshness(state: CrawlState, every: timedelta, now: datetime) -> str:

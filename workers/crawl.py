@@ -67,6 +67,7 @@ class Crawl:
         supports_since: bool,
         *,
         clock: Clock,
+        address: str = "",
         audit: bool = False,
         audit_every: timedelta = timedelta.max,
     ) -> None:
@@ -77,6 +78,7 @@ class Crawl:
         self._database, self._name, self._clock = database, name, clock
         with database.write() as connection:
             self._lease, state = leases.claim(connection, name, holder=leases.this_process())
+            state = crawls.asked_at(state, address)
             now = clock()
             audit = audit or (state.full_at is not None and now - state.full_at >= audit_every)
             crawl = CrawlId(uuid.uuid4().hex)

@@ -252,9 +252,9 @@ class Fetcher:
         return kind(f"{self._shown(target)}: {_status(response)}{f', {said!r}' if said else ''}; {todo}")
 
     def _given_up(self, target: httpx.URL, failures: int, failed: _FailedError) -> McpIndexerError:
-        todo = "check the source's url" if failed.stays is SourceMalformed else "it is asked again at the next crawl"
+        later = "" if failed.stays is SourceMalformed else "try again later, or "
         times = "once" if failures == 1 else f"{failures} times, the last time"
-        return failed.stays(f"{self._shown(target)}: failed {times}: {failed.why}; {todo}")
+        return failed.stays(f"{self._shown(target)}: failed {times}: {failed.why}; {later}check the source's url")
 
     def _shown(self, target: httpx.URL) -> str:
         return self._masking.address(str(target))

@@ -6,6 +6,7 @@ Text that an upstream wrote is never passed to a terminal as it is: control char
 import json
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,6 +24,8 @@ from workers.kinds import KINDS
 from workers.sources_file import SourceConfig, interval_text
 
 Json = dict[str, Any]
+LINE_SECONDS = 5.0
+"""Where there is no terminal, a crawl says so often how far it is."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -61,15 +64,24 @@ def table(columns: list[str], rows: list[list[object]]) -> None:
 
 @contextmanager
 def crawling(source: str) -> Iterator[Callable[[Counts], None]]:
-    """Progress of a crawl: a live line on a terminal, a line every hundred pages elsewhere."""
+    """Progress of a crawl: a live line on a terminal, a line every few seconds elsewhere."""
     console = Console(stderr=True, markup=False, highlight=False)
+    began = time.monotonic()
     if not console.is_terminal:
-        yield lambda counts: say(_progress(source, counts)) if counts.pages % 100 == 0 else None
+        said = began
+
+        def now_and_then(counts: Counts) -> None:
+            nonlocal said
+            if time.monotonic() - said >= LINE_SECONDS:
+                said = time.monotonic()
+                say(_progress(source, counts, said - began))
+
+        yield now_and_then
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(source, total=None)
-        yield lambda counts: progress.update(task, description=_progress(source, counts))
+        yield lambda counts: progress.update(task, description=_progress(source, counts, time.monotonic() - began))
 
 
 def progress(what: str) -> Callable[[int], None]:
@@ -99,20 +111,11 @@ def crawled(result: Crawled, *, as_json: bool) -> None:
             {"crawls": [crawl_json(one) for one in result.crawls], "log": {"position": result.position}, "index": index}
         )
         return
-    columns = [
-        "source",
-        "mode",
-        "status",
-        "pages",
-        "observed",
-        "new",
-        "changed",
-        "unchanged",
-        "invalid",
-        "quarantined",
-        "seconds",
-    ]
     rows = [crawl_json(one) for one in result.crawls]
+    seldom = ("status_changed", "returned", "withdrawn", "missed", "silent")
+    columns = ["source", "mode", "status", "pages", "observed", "new", "changed"]
+    columns += [name for name in seldom if any(row.get(name) for row in rows)]
+    columns += ["unchanged", "invalid", "quarantined", "seconds"]
     table(columns, [[row[column] for column in columns] for row in rows])
     held = "an unknown number of" if result.documents is None else result.documents
     line(f"log at {result.position}, index {result.index_uid!r} holds {held} documents, lag {result.lag}")
@@ -179,8 +182,10 @@ def standing(status: Json, *, as_json: bool) -> None:
     columns = ["name", "kind", "state", "last_completed", "next_due", "listings", "versions", "invalid", "quarantined"]
     table(columns, [[source[column] for column in columns] for source in status["sources"]])
     for source in status["sources"]:
+        if source["holder"]:
+            line(f"{source['name']}: being crawled by {source['holder']}")
         if source["error"]:
-            line(f"{source['name']}:", source["error"])
+            line(f"{source['name']}: {source['error']}")
     for one in status["projections"]:
         line(f"{one['name']}: checkpoint {one['checkpoint']} of {status['log']['position']}, lag {one['lag']}")
     index = status["index"]
@@ -277,6 +282,7 @@ def examined(parts: list[Json], *, as_json: bool) -> None:
             line("ok " if part["ok"] else "NOT", f"{part['part']}: {part['said']}")
 
 
-def _progress(source: str, counts: Counts) -> str:
+def _progress(source: str, counts: Counts, seconds: float) -> str:
     news = counts.observed - counts.unchanged
-    return f"{source}: {counts.pages} pages, {counts.observed:,} versions, {news:,} new or changed"
+    rate = counts.observed / seconds if seconds else 0.0
+    return f"{source}: {counts.pages} pages, {counts.observed:,} versions ({rate:,.0f}/s), {news:,} new or changed"

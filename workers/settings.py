@@ -20,7 +20,7 @@ class Settings(BaseSettings):
     home: Path = Path(".mcp-indexer")
     sources: Path = Path("sources.toml")
     database_url: SecretStr | None = None
-    meili_url: str | None = None
+    meili_url: str | None = Field(default=None, pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
     meili_key: SecretStr | None = None
     meili_binary: str | None = None
     index: str = Field(default="servers", pattern=r"^[A-Za-z0-9_-]{1,400}$")
@@ -34,11 +34,21 @@ class Settings(BaseSettings):
         return f"sqlite:///{self.home.resolve() / 'log.sqlite'}"
 
 
+_WANTED = {
+    "meili_url": "it is the address of a Meilisearch, such as http://127.0.0.1:7700",
+    "index": "an index's uid is letters, digits, - and _",
+    "contact": "it is a URL or an address without spaces, in ASCII, of at most 200 characters",
+}
+
+
 def read_settings() -> Settings:
     """The settings of this process. Raises ConfigurationError naming the variable that cannot be used."""
     try:
         return Settings()
     except ValidationError as error:
         problem = error.errors()[0]
-        variable = "MCP_INDEXER_" + "_".join(str(part) for part in problem["loc"]).upper()
-        raise ConfigurationError(f"{variable} cannot be used: {problem['msg']}; change it or unset it.") from error
+        name = str(problem["loc"][0])
+        wanted = _WANTED.get(name, problem["msg"])
+        raise ConfigurationError(
+            f"MCP_INDEXER_{name.upper()} cannot be used: {wanted}; change it or unset it."
+        ) from error

@@ -34,13 +34,20 @@ class Kind(Protocol):
     """
 
     Options: type[BaseModel]
+    """What a source of this kind may set in the sources file, each field with a description."""
     listing_is_complete: bool
+    """Whether a walk to its end saw all that the source lists, so that absence can mean removal."""
     ordered: bool
     """Whether a walk meets the listings in one order: what lies between two cursors and was not seen is not listed."""
     licence: str
+    """Under which terms the upstream gives its data."""
 
     def headers(self, options: Any, token: str | None) -> Mapping[str, str]:
         """What each request to such a source carries; `token` is the value of its token_env."""
+        ...
+
+    def address(self, url: str, options: Any) -> str:
+        """Where such a source is asked: another address is another upstream, whose listings are walked anew."""
         ...
 
     def supports_since(self, options: Any) -> bool:

@@ -33,6 +33,8 @@ def address(url: str) -> str:
     parts = urlsplit(url)
     if not parts.hostname or parts.port == 0:
         raise ValueError("an address is https:// or http://, a host, and a port if need be")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("a secret in it would be shown; put it into the environment and name it in token_env")
     parts.hostname.encode("idna")
     return url
 
@@ -115,18 +117,28 @@ def _source(path: Path, number: int, entry: Any) -> SourceConfig:
     where = f"{path}, source {entry.get('name', number)!r}"
     known = {key: value for key, value in entry.items() if key in SourceConfig.model_fields and key != "options"}
     rest = {key: value for key, value in entry.items() if key not in known}
+    _refuse_unknown_kind(where, entry.get("kind"))
     try:
         config = SourceConfig(**known)
     except ValidationError as error:
         raise ConfigurationError(f"{where}: {_problem(error)}.") from error
-    kind = KINDS.get(config.kind)
-    if kind is None:
-        raise ConfigurationError(f"{where}: kind {config.kind!r} is not known; known are {', '.join(sorted(KINDS))}.")
     try:
-        kind.Options.model_validate(rest)
+        KINDS[config.kind].Options.model_validate(rest)
     except ValidationError as error:
         raise ConfigurationError(f"{where}: {_problem(error)}.") from error
     return config.model_copy(update={"options": rest})
+
+
+def _refuse_unknown_kind(where: str, kind: Any) -> None:
+    if isinstance(kind, str) and kind not in KINDS:
+        raise ConfigurationError(f"{where}: kind {kind!r} is not known; known are {', '.join(sorted(KINDS))}.")
+
+
+_WANTED = {
+    "name": "a name is 1 to 64 small letters, digits and -",
+    "url": "an address is https:// or http://, a host, a port if need be and a path, without ? and #",
+    "token_env": "it is the name of an environment variable, not the token",
+}
 
 
 def _problem(error: ValidationError) -> str:
@@ -137,5 +149,8 @@ def _problem(error: ValidationError) -> str:
         return f"{key!r} is missing"
     if problem["type"] == "extra_forbidden":
         return f"{key!r} is no key of a source of this kind; README, Configuration, lists them"
+    if problem["type"] == "string_pattern_mismatch":
+        problem["msg"] = _WANTED.get(key, problem["msg"])
     said = problem["msg"].removeprefix("Value error, ")
-    return f"{key} = {problem['input']!r} cannot be used: {said[:1].lower()}{said[1:]}"
+    given = "" if "@" in str(problem["input"]) else f" = {problem['input']!r}"
+    return f"{key}{given} cannot be used: {said[:1].lower()}{said[1:]}"

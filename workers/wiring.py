@@ -78,6 +78,11 @@ class Wiring:
         address = self._embedded.ensure()
         return SearchIndex(address.url, address.key, settings.index)
 
+    def check_meilisearch(self) -> None:
+        """Raises ConfigurationError where a Meilisearch program is configured that is none."""
+        if self.settings.meili_url is None and self.settings.meili_binary is not None:
+            find_binary(self.settings.home, self.settings.meili_binary, self._say)
+
     def open_source(self, config: SourceConfig, sleep: Callable[[float], None] = time.sleep) -> OpenedSource:
         """A source that can be fetched from. Raises ConfigurationError where its token is not in the environment."""
         kind = KINDS[config.kind]

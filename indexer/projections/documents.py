@@ -190,6 +190,7 @@ def open_filler(database: Database, index: SearchIndex) -> Filler | None:
     """What goes on filling the live index, under the lock; None where it must be rebuilt first. Makes a missing
     index.
     """
+    index.settle()
     identity = index.identity()
     with database.read() as connection:
         live, unfinished = read_checkpoint(connection, LIVE), read_checkpoint(connection, NEXT)
@@ -212,6 +213,7 @@ def rebuild(database: Database, index: SearchIndex) -> Position:
     The live index goes on meanwhile. Raises IndexRefused where the new index is not what the catalogue says.
     """
     with database.lock(LOCK + ".next"):
+        index.settle()
         index.drop(index.next_uid)
         checkpoint = Checkpoint(NEXT, Position(0), fingerprint(), index.create(index.next_uid))
         with database.write() as connection:

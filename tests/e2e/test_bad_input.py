@@ -53,6 +53,8 @@ def refused(ran: Ran, status: int, *said: str) -> None:
         (GOOD.replace('"registry"', '"rss"'), "kind 'rss' is not known; known are registry"),
         (GOOD + GOOD, "two sources named 'official'"),
         (GOOD.replace('"official"', '"Official one"'), "name = "),
+        (GOOD.replace("http://", "http://me:secret@"), "url cannot be used: a secret in it would be shown"),
+        (GOOD.replace("registry", "rss").replace("url", "link"), "kind 'rss' is not known"),
         (GOOD + 'every = "hourly"', "every = 'hourly' cannot be used: an interval is a whole number and"),
         (GOOD + "every = 60", "every = 60 cannot be used"),
         (GOOD + 'audit_every = "0d"', "audit_every = '0d' cannot be used"),
@@ -266,7 +268,7 @@ def test_a_host_that_cannot_be_reached_is_a_failure_and_the_next_crawl_tries_aga
     address = nowhere()
     home.watch(official=address)
     ran = home.run("crawl", "--json")
-    refused(ran, 1, address, "ConnectError", "asked again at the next crawl")
+    refused(ran, 1, address, "ConnectError", "try again later")
     (crawl,) = ran.object["crawls"]
     assert (crawl["status"], crawl["requests"], crawl["error"]) == ("failed", 5, ran.sentence)
     assert home.kinds() == ["source.configured", "crawl.started", "crawl.failed"]
@@ -324,7 +326,8 @@ def test_a_key_that_meilisearch_refuses_is_a_failure_that_keeps_what_was_recorde
 def test_a_meilisearch_that_is_not_there_is_a_failure(home: Home, upstream: SampleServer, what: str) -> None:
     home.set(MEILI_URL={"nobody": nowhere(), "no address": "localhost:7700", "no meilisearch": upstream.url}[what])
     for command in (("crawl",), ("search", "x"), ("keys",), ("verify",), ("rebuild", "search")):
-        refused(home.run(*command), 1, os.environ["MCP_INDEXER_MEILI_URL"], "MCP_INDEXER_MEILI_URL")
+        status = 2 if what == "no address" else 1
+        refused(home.run(*command), status, "MCP_INDEXER_MEILI_URL")
 
 
 def test_a_search_before_the_first_crawl_says_that_there_is_no_index(home: Home) -> None:

@@ -93,7 +93,7 @@ def test_the_mark_moves_only_when_the_walk_completed() -> None:
 def test_what_follows_a_completed_walk_starts_from_its_mark() -> None:
     state, _ = begun(FRESH, 0)
     state = completed(walked(state, "a", None, served=at(0)), at=at(7))
-    assert state == CrawlState(mark=at(-10), full_at=at(0), completed_at=at(7))
+    assert state == CrawlState(mark=at(-10), full_at=at(0), completed_at=at(7), last_mode="full")
     following, _ = begun(state, 60)
     assert (walk(following).mode, walk(following).since) == ("incremental", at(-10))
 

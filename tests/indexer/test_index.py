@@ -476,6 +476,43 @@ def test_a_crash_at_any_step_is_mended_by_the_next_catch_up(
     assert step >= 10
 
 
+@pytest.mark.parametrize("step", range(4))
+@pytest.mark.parametrize("what", ["rebuild", "missing"])
+def test_what_a_crash_left_in_the_queue_of_meilisearch_is_waited_for(
+    what: str, step: int, filled: tuple[Database, SearchIndex], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, index = filled
+    done: list[int] = []
+    succeed = SearchIndex._succeed
+
+    def crash(self: SearchIndex, task: int) -> None:
+        if len(done) == step:
+            raise Crash
+        done.append(task)
+        if len(done) == step:  # what comes next waits behind this
+            self.send([json.dumps({"id": str(one), "text": "many words " * 20}) for one in range(8_000)], busy)
+        succeed(self, task)
+
+    busy = f"{index.uid}-busy"
+    if what == "missing":
+        index.drop(index.uid)
+    index.send([json.dumps({"id": str(one), "text": "many words " * 20}) for one in range(8_000)], busy)
+    with monkeypatch.context() as patched:
+        patched.setattr(SearchIndex, "_succeed", crash)
+        try:
+            (documents.rebuild if what == "rebuild" else documents.catch_up)(database, index)
+        except Crash:
+            assert len(done) == step
+    after(database, index, changed(record("com.example/server-1", title="after")))
+    assert held(index) == wanted(database)
+    live = checkpoint(database)
+    assert live is not None
+    assert live.target == index.identity()
+    documents.rebuild(database, index)
+    assert held(index) == wanted(database)
+    assert index.identity(index.next_uid) is None
+
+
 @pytest.fixture
 def report(filled: tuple[Database, SearchIndex]) -> Callable[[], Report]:
     return lambda: verify(*filled)

@@ -119,7 +119,7 @@ def test_sources_are_given_in_the_order_of_the_file(file: Path) -> None:
     [
         "https://registry.example",
         "http://127.0.0.1:8080/base/",
-        "https://user@registry.example:443/a/b",
+        "https://registry.example:443/a/b",
         "http://[::1]:8080",
         "https://regıstry.example/ü",
     ],

@@ -71,7 +71,7 @@ class Registry:
     Options: ClassVar[type[BaseModel]] = RegistryOptions
     listing_is_complete: ClassVar[bool] = True
     ordered: ClassVar[bool] = True
-    licence: ClassVar[str] = "CC0-1.0 at the official registry"
+    licence: ClassVar[str] = "CC0-1.0 at the official registry, else as its operator says"
 
     def __init__(self, url: str, options: RegistryOptions, fetcher: Fetcher) -> None:
         self._url = list_address(url, options.path)
@@ -82,6 +82,11 @@ class Registry:
     def headers(options: RegistryOptions, token: str | None) -> Mapping[str, str]:
         """The header that carries the token, where there is one."""
         return auth_headers(options, token)
+
+    @staticmethod
+    def address(url: str, options: RegistryOptions) -> str:
+        """The address of the list."""
+        return list_address(url, options.path)
 
     @staticmethod
     def supports_since(options: RegistryOptions) -> bool:
