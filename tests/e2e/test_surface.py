@@ -1,4 +1,4 @@
-"""What the commands promise besides their data: schemas, exit statuses for watchers, and sources that moved or are off."""
+"""What the commands promise besides their data: schemas, exit statuses, sources that moved or are off."""
 
 from collections.abc import Callable
 from typing import Any
