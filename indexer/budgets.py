@@ -14,6 +14,8 @@ from indexer.tables import BudgetRow, table
 
 BUDGETS = table(BudgetRow)
 HELD_SECONDS = 30.0
+LONGEST_REST = 2 * 86_400.0
+"""Nobody is made to wait for so many seconds."""
 
 
 class HostBudgets:
@@ -42,7 +44,8 @@ class HostBudgets:
 
     def _take(self, connection: Connection, host: str, earliest: float, step: float) -> float:
         """Moves a host's time to `earliest` where that is later, and by a step; gives it without the step."""
-        later = case((BUDGETS.c.next_at > earliest, BUDGETS.c.next_at), else_=earliest)
+        absurd = BUDGETS.c.next_at > earliest + LONGEST_REST  # written by a clock that was ahead
+        later = case((absurd, earliest), (BUDGETS.c.next_at > earliest, BUDGETS.c.next_at), else_=earliest)
         taken = update(BUDGETS).where(BUDGETS.c.host == host).values(next_at=later + step).returning(BUDGETS.c.next_at)
         moved = connection.scalar(taken)
         if moved is None:

@@ -5,6 +5,7 @@ its write transactions begin as writers (`BEGIN IMMEDIATE`) and never fail half-
 """
 
 import fcntl
+import sqlite3
 import time
 import zlib
 from collections.abc import Iterator
@@ -138,7 +139,8 @@ def _sqlite_engine(url: URL) -> Engine:
     @event.listens_for(engine, "connect")
     def _connect(connection, _record) -> None:  # type: ignore[no-untyped-def]
         connection.isolation_level = None  # we say BEGIN ourselves
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "wal_autocheckpoint=4000", "cache_size=-8192"):
+        _use_wal(connection)
+        for pragma in ("synchronous=NORMAL", "wal_autocheckpoint=4000", "cache_size=-8192"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -148,8 +150,24 @@ def _sqlite_engine(url: URL) -> Engine:
     return engine
 
 
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switches a new file to WAL. Where another process does that now, SQLite does not wait for it, so we do."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+        else:
+            return
+        time.sleep(LOCK_POLL_SECONDS)
+
+
 def _postgres_engine(url: URL) -> Engine:
-    return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    return create_engine(
+        url, pool_pre_ping=True, isolation_level="READ COMMITTED", connect_args={"connect_timeout": 10}
+    )
 
 
 def _sentence(error: DBAPIError) -> str:

@@ -257,6 +257,10 @@ class SearchIndex:
             raise IndexRefused(f"Meilisearch at {self.url} refused: {_said(error)}") from error
         except MeilisearchError as error:
             raise IndexRefused(f"Meilisearch at {self.url} refused: {error}") from error
+        except OSError as error:  # what the client does not wrap: an answer that was cut
+            raise IndexUnavailable(f"Meilisearch at {self.url} was cut off while it answered; try again.") from error
+        except ValueError as error:
+            raise IndexRefused(f"What answers at {self.url} is no Meilisearch; check MCP_INDEXER_MEILI_URL.") from error
 
 
 def _said(error: MeilisearchApiError) -> str:

@@ -70,7 +70,9 @@ def verify(database: Database, index: SearchIndex) -> Report:
 
 
 def repair(database: Database, index: SearchIndex, report: Report) -> None:
-    """Mends what a report found of catalogue and index, from the log."""
+    """Mends what a report found of catalogue and index, from the log; from a damaged log nothing is made."""
+    if report.log.damaged:
+        return
     if report.catalogue.digest != report.catalogue.expected:
         runner.rebuild(database)
         documents.rebuild(database, index)

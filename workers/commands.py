@@ -130,7 +130,7 @@ def _crawl_one(
             seen = counts.observed - counts.unchanged
 
         try:
-            opened = wiring.open_source(config, sleep=crawl.wait)
+            opened = wiring.open_source(config)
             return crawl.run(opened, max_pages=max_pages, progress=progress)
         except LeaseLost as error:
             return Outcome(name, None, "failed", error=str(error))

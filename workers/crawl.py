@@ -4,6 +4,7 @@ It can be stopped between any two pages, or killed anywhere: where it stands is 
 transaction of the page that it covers.
 """
 
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -18,7 +19,14 @@ from indexer import crawls, leases
 from indexer.clock import Clock
 from indexer.crawls import CrawlState
 from indexer.database import Database
-from indexer.errors import ConfigurationError, SourceMalformed, SourceRefused, SourceUnavailable, StoreUnavailable
+from indexer.errors import (
+    ConfigurationError,
+    LeaseLost,
+    SourceMalformed,
+    SourceRefused,
+    SourceUnavailable,
+    StoreUnavailable,
+)
 from indexer.record import add, lists_something, record_page
 from indexer.store import Write, append
 from schemas.events import Counts, CrawlCompleted, CrawlFailed, CrawlStarted, Mode
@@ -28,7 +36,7 @@ from workers.source import Source
 
 CrawlStatus = Literal["completed", "interrupted", "parked", "failed"]
 RENEW_SECONDS = 15.0
-"""A crawl that waits says at least so often that it still lives."""
+"""A crawl says so often that it still lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,8 @@ class Crawl:
                 begun = CrawlStarted(source=name, mode=walk.mode, since=walk.since, cursor=walk.cursor)
                 self._append(connection, begun)
             leases.save(connection, self._lease, state)
-        self._renewed = self._timed = time.monotonic()
+        self._timed = time.monotonic()
+        self._over = threading.Event()
         self._requests = 0
 
     def run(
@@ -104,6 +113,21 @@ class Crawl:
 
         Raises LeaseLost where another process took over.
         """
+        beat = threading.Thread(target=self._keep_lease, name=f"lease of {self._name}", daemon=True)
+        beat.start()
+        try:
+            return self._run(opened, max_pages, stop, progress)
+        finally:
+            self._over.set()
+            beat.join()
+
+    def _run(
+        self,
+        opened: Opened,
+        max_pages: int | None,
+        stop: Callable[[], bool],
+        progress: Callable[[CrawlState], None],
+    ) -> Outcome:
         pages = 0
         try:
             while max_pages is None or pages < max_pages:
@@ -130,15 +154,16 @@ class Crawl:
         self.release()
         return self._outcome("interrupted")
 
-    def wait(self, seconds: float) -> None:
-        """Sleeps while the source asks for patience, and keeps the lease meanwhile."""
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            if time.monotonic() - self._renewed > RENEW_SECONDS:
+    def _keep_lease(self) -> None:
+        """Says every now and then that this crawl lives, however long a page or the index takes."""
+        while not self._over.wait(RENEW_SECONDS):
+            try:
                 with self._database.write() as connection:
                     leases.renew(connection, self._lease)
-                self._renewed = time.monotonic()
-            time.sleep(min(left, RENEW_SECONDS))
+            except LeaseLost:
+                return  # the next page finds out
+            except StoreUnavailable:
+                continue  # and so does this
 
     def release(self) -> None:
         """Gives the lease back; the crawl is interrupted and can be taken up by whoever comes next."""
@@ -182,7 +207,7 @@ class Crawl:
                 leases.save(connection, self._lease, crawls.completed(state, at=self._clock()))
                 leases.release(connection, self._lease)
         self.state = state
-        self._requests, self._timed, self._renewed = opened.requests, now, now
+        self._requests, self._timed = opened.requests, now
         return outcome if page.next_cursor is None else None
 
     def _refuse_circle(self, page: Page) -> None:

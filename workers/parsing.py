@@ -20,8 +20,6 @@ from indexer.errors import SourceMalformed
 
 DEEPEST = 254
 """Arrays and objects within one another, the outermost counted: as many as orjson writes."""
-ABSURD = 10_000
-"""Go's decoder, which most registries are made with, goes no deeper: what does is no registry's."""
 
 _DIGITS_AS_ZEROS = bytes(ord("0") if chr(byte).isdecimal() else byte for byte in range(128)) + bytes(range(128, 256))
 _LONG_INTEGER = b"0" * 19
@@ -89,8 +87,6 @@ def _deep_parts(text: str) -> Iterator[tuple[int, int]]:
             depth += 1
             if depth == DEEPEST + 1:
                 start = found.start()
-            elif depth > ABSURD:
-                raise SourceMalformed(f"the body nests deeper than {ABSURD:,} arrays and objects")
         elif found[0] in ("]", "}"):
             if depth == DEEPEST + 1:
                 yield start, found.end()

@@ -14,6 +14,7 @@ from schemas.events import SourceConfigured
 from schemas.names import SourceName
 from workers.kinds import KINDS
 
+LONGEST_INTERVAL = timedelta(days=3653)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -22,10 +23,10 @@ def interval(text: Any) -> timedelta:
     found = re.fullmatch(r"([1-9]\d{0,8})([smhdw])", text) if isinstance(text, str) else None
     if found is None:
         raise ValueError('an interval is a whole number and s, m, h, d or w, such as "30m", "1h" or "1d"')
-    try:
-        return timedelta(**{_UNITS[found[2]]: int(found[1])})
-    except OverflowError as error:
-        raise ValueError("an interval of more than a million years is none") from error
+    time = timedelta(**{_UNITS[found[2]]: min(int(found[1]), 999_999)})
+    if time > LONGEST_INTERVAL:
+        raise ValueError("an interval is at most ten years")
+    return time
 
 
 def address(url: str) -> str:

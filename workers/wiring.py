@@ -2,7 +2,6 @@
 
 import os
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,18 +82,17 @@ class Wiring:
         if self.settings.meili_url is None and self.settings.meili_binary is not None:
             find_binary(self.settings.home, self.settings.meili_binary, self._say)
 
-    def open_source(self, config: SourceConfig, sleep: Callable[[float], None] = time.sleep) -> OpenedSource:
+    def open_source(self, config: SourceConfig) -> OpenedSource:
         """A source that can be fetched from. Raises ConfigurationError where its token is not in the environment."""
         kind = KINDS[config.kind]
         options = kind.Options.model_validate(config.options)
         token = self.token(config)
         fetcher = Fetcher(
             self._http,
-            HostBudgets(self.database, time.time),
+            HostBudgets(self.database, lambda: self.clock().timestamp()),
             per_minute=config.requests_per_minute,
             headers=kind.headers(options, token),
             secrets=[token] if token else [],
-            sleep=sleep,
             jitter=random.random,
             clock=self.clock,
         )

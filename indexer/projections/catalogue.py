@@ -29,11 +29,11 @@ from schemas.events import ListingEvent, Recorded, SourceConfigured, SourceRemov
 from schemas.names import Digest, ServerName, SourceName, document_id
 
 SOURCES, VERSIONS, ENTRIES = table(CatalogueSourceRow), table(CatalogueVersionRow), table(CatalogueEntryRow)
-NAMES_AT_ONCE = 500
+NAMES_AT_ONCE = 200
 
 _T = TypeVar("_T")
 
-_RULES = ("documents", "entry", "latest", "listing", "projections/catalogue", "verdict", "versions")
+_RULES = ("documents", "entry", "latest", "listing", "projections/catalogue", "text", "verdict", "versions")
 _SHARED_RULES = ("about", "definition", "documents", "events", "names", "server")
 _VERSION_COLUMNS = [VERSIONS.c[name] for name in FIELDS]
 

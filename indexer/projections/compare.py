@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from indexer.database import Database
 from indexer.documents import with_server_json
@@ -15,7 +15,7 @@ from indexer.search import SearchIndex
 from indexer.store import RECORDS
 from schemas.names import Position
 
-AT_ONCE = 500
+AT_ONCE = 200
 
 
 @dataclass(slots=True)
@@ -45,7 +45,6 @@ def compare(database: Database, index: SearchIndex, uid: str, until: Position) -
     `until` is not compared.
     """
     found = Comparison()
-    matched = 0
     for page in index.pages(uid, AT_ONCE):
         found.documents += len(page)
         ids = [str(document["id"]) for document in page]
@@ -55,16 +54,12 @@ def compare(database: Database, index: SearchIndex, uid: str, until: Position) -
             row = rows.get(id_)
             if row is None or (row.document is None and row.position <= until):
                 found.extra[id_] = str(document.get("name", id_))
-            elif row.position <= until:
-                if orjson.loads(with_server_json(row.document, row.text)) == document:
-                    matched += 1
-                else:
-                    found.different[id_] = row.name
+            elif row.position <= until and orjson.loads(with_server_json(row.document, row.text)) != document:
+                found.different[id_] = row.name
     with database.read() as connection:
-        if matched + len(found.different) < _expected(connection, until):
-            for some in chunks(_names(connection, until), AT_ONCE):
-                there = index.present([id_ for id_, _ in some], uid)
-                found.missing.update({id_: name for id_, name in some if id_ not in there})
+        for some in chunks(_names(connection, until), AT_ONCE):
+            there = index.present([id_ for id_, _ in some], uid)
+            found.missing.update({id_: name for id_, name in some if id_ not in there})
     return found
 
 
@@ -85,10 +80,6 @@ def _rows(connection: Connection, ids: list[str]) -> dict[str, Any]:
 
 def _in_the_index(connection: Connection, until: Position) -> ColumnElement[bool]:
     return and_(ENTRIES.c.build == live_build(connection), ENTRIES.c.document.is_not(None), ENTRIES.c.position <= until)
-
-
-def _expected(connection: Connection, until: Position) -> int:
-    return connection.scalar(select(func.count()).where(_in_the_index(connection, until))) or 0
 
 
 def _names(connection: Connection, until: Position) -> Iterator[tuple[str, str]]:

@@ -44,8 +44,13 @@ BATCH_BYTES = 8 * 2**20
 BATCH_ENTRIES = 4_000
 """Where so many entries wait, a batch is about full."""
 IN_FLIGHT = 4
-READ_AT_ONCE = 250
+READ_AT_ONCE = 100
 DELETE_AT_ONCE = 1_000
+
+Place = tuple[int, str]
+"""An entry's place in the order in which the index is filled: its position, and its id among those of one position."""
+LAST_ID = "~"
+"""Behind every id."""
 
 
 def fingerprint() -> str:
@@ -55,11 +60,14 @@ def fingerprint() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What goes to the index next: whole documents, ids to delete, and the position that is reached with it."""
+    """What goes to the index next: whole documents, ids to delete, the position that is reached with it, and the place
+    in the catalogue's order where the next one begins.
+    """
 
     documents: list[str]
     gone: list[str]
     reached: Position
+    place: Place
 
 
 class Filler:
@@ -68,7 +76,7 @@ class Filler:
     def __init__(self, database: Database, index: SearchIndex, checkpoint: Checkpoint, uid: str) -> None:
         self._database, self._index, self._uid = database, index, uid
         self.checkpoint = checkpoint
-        self._sent = checkpoint.position
+        self._sent: Place = (checkpoint.position, LAST_ID)
         self._flying: deque[tuple[list[int], Position]] = deque()
 
     def push(self, *, at_least: int = 0) -> None:
@@ -82,7 +90,7 @@ class Filler:
             if batch.documents:
                 tasks.append(self._index.send(batch.documents, self._uid))
             self._flying.append((tasks, batch.reached))
-            self._sent = batch.reached
+            self._sent = batch.place
             while len(self._flying) > IN_FLIGHT:
                 self._land()
 
@@ -112,7 +120,8 @@ class Filler:
     def _waiting(self) -> int:
         with self._database.read() as connection:
             query = select(func.count()).where(
-                ENTRIES.c.build == live_build(connection), ENTRIES.c.position > self._sent
+                ENTRIES.c.build == live_build(connection),
+                tuple_(ENTRIES.c.position, ENTRIES.c.id) > tuple_(*self._sent),
             )
             return connection.scalar(query) or 0
 
@@ -122,26 +131,28 @@ class Filler:
         """
         with self._database.read() as connection:
             reached = read_checkpoint(connection, CATALOGUE)
-        if reached is None or reached.position == self._sent:
+        if reached is None or (reached.position, LAST_ID) <= self._sent:
             return
         documents: list[str] = []
         gone: list[str] = []
         size = 0
+        place = self._sent
         for row in self._rows(self._sent, reached.position):
             if size >= BATCH_BYTES or len(documents) >= BATCH_DOCUMENTS or len(gone) >= BATCH_DOCUMENTS:
                 # Another entry of the same position may follow: only what is before it is complete.
-                yield Batch(documents, gone, Position(max(self._sent, row.position - 1)))
+                complete = Position(max(self.checkpoint.position, row.position - 1))
+                yield Batch(documents, gone, complete, place)
                 documents, gone, size = [], [], 0
+            place = (row.position, row.id)
             if row.document is None:
                 gone.append(row.id)
             else:
                 documents.append(with_server_json(row.document, row.text))
                 size += len(documents[-1])
-        yield Batch(documents, gone, reached.position)
+        yield Batch(documents, gone, reached.position, (reached.position, LAST_ID))
 
-    def _rows(self, after: int, until: int) -> Iterator[Any]:
-        """The entries that events after a position touched, in the order of positions, a page at a time."""
-        last: tuple[int, str] = (after, "~")
+    def _rows(self, after: Place, until: int) -> Iterator[Any]:
+        """The entries after a place, in their order, a page at a time."""
         while True:
             with self._database.read() as connection:
                 query = (
@@ -150,7 +161,7 @@ class Filler:
                     .where(
                         ENTRIES.c.build == live_build(connection),
                         ENTRIES.c.position <= until,
-                        tuple_(ENTRIES.c.position, ENTRIES.c.id) > tuple_(*last),
+                        tuple_(ENTRIES.c.position, ENTRIES.c.id) > tuple_(*after),
                     )
                     .order_by(ENTRIES.c.position, ENTRIES.c.id)
                     .limit(READ_AT_ONCE)
@@ -159,7 +170,7 @@ class Filler:
             if not rows:
                 return
             yield from rows
-            last = (rows[-1].position, rows[-1].id)
+            after = (rows[-1].position, rows[-1].id)
 
 
 def catch_up(database: Database, index: SearchIndex) -> Position:

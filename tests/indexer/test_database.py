@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -284,6 +285,19 @@ def test_a_read_only_folder_is_said_in_a_sentence(there: bool) -> None:
     for sentence in said:
         assert str(folder / "a.db") in sentence
         assert sentence.endswith(".")
+
+
+def test_a_new_file_that_another_process_is_writing_to_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr("indexer.database.time.sleep", lambda _: other.execute("COMMIT"))
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+    migrate(database)
+    assert not other.in_transaction
+    database.close()
+    other.close()
 
 
 def test_who_waits_too_long_for_another_writer_is_told(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,6 +187,31 @@ def test_any_size_of_batches_gives_the_same(
     assert held(index) == wanted(sqlite)
 
 
+def test_a_change_that_moves_every_entry_to_one_position_is_sent_once(
+    filled: tuple[Database, SearchIndex], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, index = filled
+    sends: list[int] = []
+    send = SearchIndex.send
+
+    def counted(self: SearchIndex, some: list[str], uid: str | None = None) -> int:
+        sends.append(len(some))
+        return send(self, some, uid)
+
+    monkeypatch.setattr(SearchIndex, "send", counted)
+    monkeypatch.setattr(documents, "BATCH_DOCUMENTS", 5)
+    appended(database, configured(trust=7))
+    runner.catch_up(database)
+    with database.lock(documents.LOCK):
+        filler = documents.open_filler(database, index)
+        assert filler is not None
+        for _ in range(3):
+            filler.push()
+        filler.finish()
+    assert sends == [5, 5, 2]
+    assert held(index) == wanted(database)
+
+
 def test_the_checkpoint_moves_over_succeeded_tasks_only(
     filled: tuple[Database, SearchIndex], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -474,6 +499,28 @@ def test_a_crash_at_any_step_is_mended_by_the_next_catch_up(
     else:
         pytest.fail("never came through")
     assert step >= 10
+
+
+def test_after_a_crash_between_a_swap_and_its_note_the_new_index_goes_on(
+    filled: tuple[Database, SearchIndex], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, index = filled
+
+    def crash(*_: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patched:
+        patched.setattr(documents, "_note", crash)
+        with pytest.raises(Crash):
+            documents.rebuild(database, index)
+    swapped = index.identity()
+    unfinished, noted = checkpoint(database, documents.NEXT), checkpoint(database)
+    assert unfinished is not None
+    assert noted is not None
+    assert unfinished.target == swapped != noted.target
+    after(database, index, changed(record("com.example/server-1", title="after")))
+    assert index.identity() == swapped  # no rebuild
+    assert held(index) == wanted(database)
 
 
 @pytest.mark.parametrize("step", range(4))

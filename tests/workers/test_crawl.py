@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+import workers.crawl
 from indexer import leases
 from indexer.crawls import OVERLAP, CrawlState
 from indexer.database import Database
@@ -29,6 +30,7 @@ from schemas.about import OFFICIAL, read_about
 from schemas.events import AnyEvent, CrawlCompleted, CrawlFailed, CrawlStarted, ListingEvent
 from schemas.names import Cursor, ListingKey, SourceName
 from schemas.observations import Observation, Page
+from tests.servers import wait_until
 from workers.crawl import Crawl, Outcome
 
 NAME = SourceName("official")
@@ -457,3 +459,21 @@ def test_a_crawl_goes_on_where_the_one_was_that_it_took_over(crawls: Crawls) -> 
     assert crawls.run(source).status == "completed"
     assert source.cursors == ["b", "c"]
     assert crawls.of_crawls == ["crawl.started", "crawl.completed"]
+
+
+# A page that takes long
+
+
+def test_a_crawl_keeps_its_lease_however_long_a_page_takes(crawls: Crawls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers.crawl, "RENEW_SECONDS", 0.01)
+
+    def held_until() -> int:
+        with crawls.database.read() as connection:
+            return connection.scalar(select(STATES.c.held_until)) or 0
+
+    def slow() -> Page:
+        before = held_until()
+        wait_until(lambda: held_until() > before)
+        return page(1)
+
+    assert crawls.run(FakeSource({None: slow})).status == "completed"

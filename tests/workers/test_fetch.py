@@ -505,9 +505,16 @@ def test_what_is_no_json_is_malformed(body: bytes) -> None:
     assert failure(SourceMalformed, Upstream(streamed(body))).startswith(URL)
 
 
-@pytest.mark.parametrize("body", [b"[" * 200_000 + b"]" * 200_000, b"[" * 200_000, b'{"a":' * 200_000])
-def test_absurd_nesting_is_malformed(body: bytes) -> None:
-    assert "nests deeper" in failure(SourceMalformed, Upstream(streamed(body)))
+@pytest.mark.parametrize("body", [b"[" * 200_000, b'{"a":' * 200_000])
+def test_absurd_nesting_that_never_ends_is_malformed(body: bytes) -> None:
+    assert "nests too deeply" in failure(SourceMalformed, Upstream(streamed(body)))
+
+
+def test_absurd_nesting_is_kept_as_text_so_that_it_spoils_nothing_beside_it() -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    upstream = Upstream(streamed(b'{"deep": ' + deep + b', "beside": 1}'))
+    value = upstream.fetcher.get_json(URL).value
+    assert value["beside"] == 1
 
 
 # Secrets
