@@ -8,6 +8,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--custom-compile-command "make lock" --upgrade
 
 MAKEFLAGS += --no-print-directory
+# Commands are started often, and without bytecode each takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := run
 .PHONY: run test bench lint format lock clean
 

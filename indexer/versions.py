@@ -33,6 +33,11 @@ class Version:
     valid: bool
     problems: str
 
+    @property
+    def place(self) -> "Place":
+        """Where it is kept."""
+        return self.source, self.key, self.slot
+
     def row(self) -> dict[str, Any]:
         """The fields by name."""
         return {name: getattr(self, name) for name in FIELDS}

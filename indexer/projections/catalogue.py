@@ -9,12 +9,13 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, literal, select
 
 import indexer
 import schemas
@@ -36,6 +37,7 @@ _T = TypeVar("_T")
 _RULES = ("documents", "entry", "latest", "listing", "projections/catalogue", "text", "verdict", "versions")
 _SHARED_RULES = ("about", "definition", "documents", "events", "names", "server")
 _VERSION_COLUMNS = [VERSIONS.c[name] for name in FIELDS]
+_WITHOUT_PROBLEMS = [literal("[]") if name == "problems" else VERSIONS.c[name] for name in FIELDS]
 
 
 @cache
@@ -87,10 +89,12 @@ def read_rules(connection: Connection, build: int) -> dict[SourceName, SourceRul
     return {row.source: _rules(row.position, json.loads(row.config)) for row in rows}
 
 
-def read_versions(connection: Connection, build: int, names: Sequence[ServerName]) -> dict[ServerName, list[Version]]:
-    """Every version that any source ever showed of some servers."""
+def read_versions(
+    connection: Connection, build: int, names: Sequence[ServerName], *, with_problems: bool = True
+) -> dict[ServerName, list[Version]]:
+    """Every version that any source ever showed of some servers; of thousands, better without their problems."""
     found: dict[ServerName, list[Version]] = {name: [] for name in names}
-    query = select(*_VERSION_COLUMNS).where(
+    query = select(*(_VERSION_COLUMNS if with_problems else _WITHOUT_PROBLEMS)).where(
         VERSIONS.c.build == build, among(connection, [VERSIONS.c.name], [(name,) for name in names])
     )
     for row in connection.execute(query):
@@ -149,7 +153,7 @@ def _apply_listings(
     )
     for row in connection.execute(query):
         version = Version(*row)
-        versions[version.source, version.key, version.slot] = version
+        versions[version.place] = version
     touched: dict[ServerName, int] = {}
     for recorded, event in of_listings:
         where = place(event)
@@ -172,13 +176,18 @@ def _derive(
     known: dict[Digest, Any],
 ) -> None:
     """Merges some servers anew. `known` holds records that are at hand already."""
-    held = read_versions(connection, build, names)
+    held = read_versions(connection, build, names, with_problems=False)
     entries = [merge(name, held[name], rules) for name in names]
-    records = _records(connection, {e.latest.digest for e in entries if e.latest is not None}, known)
+    chosen = [entry.latest for entry in entries if entry.latest is not None]
+    problems = _problems(connection, build, [latest.place for latest in chosen])
+    records = _records(connection, {latest.digest for latest in chosen}, known)
     rows = []
     for entry in entries:
         latest = entry.latest
-        shown = None if latest is None else orjson.dumps(document(entry, records.get(latest.digest))).decode()
+        shown = None
+        if latest is not None:
+            judged = replace(entry, latest=replace(latest, problems=problems[latest.place]))
+            shown = orjson.dumps(document(judged, records.get(latest.digest))).decode()
         rows.append(
             {
                 "build": build,
@@ -190,6 +199,14 @@ def _derive(
             }
         )
     upsert(connection, ENTRIES, rows)
+
+
+def _problems(connection: Connection, build: int, places: Sequence[Place]) -> dict[Place, str]:
+    """The problems of some versions, as JSON text."""
+    query = select(VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot, VERSIONS.c.problems).where(
+        VERSIONS.c.build == build, among(connection, [VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot], places)
+    )
+    return {(row.source, row.key, row.slot): row.problems for row in connection.execute(query)}
 
 
 def _records(connection: Connection, digests: set[Digest], known: dict[Digest, Any]) -> dict[Digest, Any]:
