@@ -2,28 +2,35 @@
 batches.
 """
 
+import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from indexer.database import Database
-from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable
+from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable, StoreUnavailable
 from indexer.projections import documents, runner
 from indexer.projections.documents import Filler
 from indexer.search import SearchIndex
 
 STEP_SECONDS = 1.0
 STEP_EVENTS = 1_000
+SETTLE_SECONDS = 0.1
 SEND_ENTRIES = 500
 """What waits is sent when it is so much and the index is idle, and when the crawl ends."""
 
 
 class Indexing:
-    """Brings catalogue and index over the log. An index that is down is noted and left; the log has everything."""
+    """Brings catalogue and index over the log. An index that is down is noted and left; the log has everything.
+
+    While documents are in flight this process holds the lock under which the index is filled. It is given back as soon
+    as the index has them: our source may be slow, and no other crawl is to wait for it.
+    """
 
     def __init__(self, database: Database, open_index: Callable[[], SearchIndex]) -> None:
         self._database, self._open_index = database, open_index
-        self._stack = ExitStack()
+        self._guard = threading.RLock()
+        self._lock = ExitStack()
         self._filler: Filler | None = None
         self._stepped, self._waiting = time.monotonic(), 0
         self.error: str | None = None
@@ -45,23 +52,40 @@ class Indexing:
 
     def close(self) -> None:
         """Lets others fill the index."""
-        self._filler = None
-        self._stack.close()
+        with self._guard:
+            self._filler = None
+            self._lock.close()
 
     def _send(self) -> None:
-        if self.error is not None:
+        if self.error is not None or (self._filler is None and not self._open()):
             return
-        if self._filler is None:
-            if not self._stack.enter_context(self._database.try_lock(documents.LOCK)):
-                self._stack.close()
-                return
-            self._filler = documents.open_filler(self._database, self._open_index())
-            if self._filler is None:
-                self._stack.close()
-                return
+        assert self._filler is not None, "it was just opened"
         self._filler.push(at_least=SEND_ENTRIES)
-        if self._filler.settle():
-            self.close()  # our source may be slow, and no other crawl is to wait for it
+        self._settle()
+
+    def _open(self) -> bool:
+        """Takes the lock and begins to fill, where nobody else does and no rebuild is due."""
+        if self._lock.enter_context(self._database.try_lock(documents.LOCK)):
+            self._filler = documents.open_filler(self._database, self._open_index())
+        if self._filler is None:
+            self.close()
+            return False
+        threading.Thread(target=self._watch, args=(self._filler,), name="in flight", daemon=True).start()
+        return True
+
+    def _watch(self, filler: Filler) -> None:
+        """Gives the lock back once the index has what is in flight, however long the next page takes."""
+        while True:
+            time.sleep(SETTLE_SECONDS)
+            with self._guard:
+                if self._filler is not filler:
+                    return
+                with suppress(StoreUnavailable):  # the next page finds out
+                    self._noting(self._settle)
+
+    def _settle(self) -> None:
+        if self._filler is not None and self._filler.settle():
+            self.close()
 
     def _complete(self) -> None:
         if self._filler is not None and self.error is None:
@@ -71,8 +95,9 @@ class Indexing:
         documents.catch_up(self._database, self._open_index())
 
     def _noting(self, act: Callable[[], None]) -> None:
-        try:
-            act()
-        except (IndexUnavailable, IndexRefused, ConfigurationError) as error:
-            self.error = str(error)
-            self.close()
+        with self._guard:
+            try:
+                act()
+            except (IndexUnavailable, IndexRefused, ConfigurationError) as error:
+                self.error = str(error)
+                self.close()

@@ -47,7 +47,7 @@ class Kind(Protocol):
         ...
 
     def address(self, url: str, options: Any) -> str:
-        """Where such a source is asked: another address is another upstream, whose listings are walked anew."""
+        """Which upstream such a source asks: another one is walked anew, whatever was known of the last."""
         ...
 
     def supports_since(self, options: Any) -> bool:

@@ -29,10 +29,12 @@ def test_every_document_fulfils_the_printed_schema(home: Home) -> None:
     assert all(validator.is_valid(hit) for hit in hits)
 
 
-def test_a_source_whose_address_changed_is_walked_anew(home: Home, serve: Serve) -> None:
+def test_a_source_whose_host_or_path_changed_is_walked_anew(home: Home, serve: Serve) -> None:
     home.crawl()
+    home.watch(official=serve(items(7)).url)  # another port is no other place
     assert home.crawl_one()["mode"] == "incremental"
-    home.watch(official=serve(items(7)).url)
+    with home.sources_file.open("a") as file:
+        file.write('path = "/v0/servers"\n')
     moved = home.crawl_one()
     assert (moved["mode"], moved["observed"], moved["missed"]) == ("audit", 7, 0)
     assert home.crawl_one()["mode"] == "incremental"

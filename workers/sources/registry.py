@@ -85,8 +85,9 @@ class Registry:
 
     @staticmethod
     def address(url: str, options: RegistryOptions) -> str:
-        """The address of the list."""
-        return list_address(url, options.path)
+        """The host and the path of its list; scheme and port may change where a registry stays the same."""
+        listed = urlsplit(list_address(url, options.path))
+        return f"{listed.hostname}{listed.path}"
 
     @staticmethod
     def supports_since(options: RegistryOptions) -> bool:
