@@ -37,7 +37,7 @@ HELD, QUARANTINE = table(HeldRow), table(QuarantineRow)
 KEPT_OF_QUARANTINED = 64 * 2**10
 """Characters of a record that cannot be identified which the log keeps."""
 
-Place = tuple[ListingKey, Slot]
+ListingSlot = tuple[ListingKey, Slot]
 """Where a version is held: its listing and its slot."""
 
 
@@ -45,7 +45,7 @@ Place = tuple[ListingKey, Slot]
 class Past:
     """What is held of a page's versions, and the last revisions of the streams that it may write to."""
 
-    held: dict[Place, Held]
+    held: dict[ListingSlot, Held]
     revisions: dict[StreamId, Revision]
 
 
@@ -53,7 +53,7 @@ class Past:
 class Decision:
     """An observation, its digest, and the event that it is (None where it tells nothing new)."""
 
-    place: Place
+    place: ListingSlot
     seen: Observation
     digest: Digest
     event: Decided | None
@@ -90,16 +90,16 @@ def record_page(
     return state
 
 
-def distinct(page: Page) -> dict[Place, Observation]:
+def distinct(page: Page) -> dict[ListingSlot, Observation]:
     """A page's observations, one a version."""
-    found: dict[Place, list[Observation]] = {}
+    found: dict[ListingSlot, list[Observation]] = {}
     for record in page.records:
         if isinstance(record, Observation):
             found.setdefault((record.key, slot(record.version)), []).append(record)
     return {place: seen[0] if len(seen) == 1 else newest(seen) for place, seen in found.items()}
 
 
-def read_past(connection: Connection, source: SourceName, places: list[Place]) -> Past:
+def read_past(connection: Connection, source: SourceName, places: list[ListingSlot]) -> Past:
     """What a page needs of the past, in one query."""
     streams = [*{listing_stream(source, key) for key, _ in places}, crawls_stream(source)]
     held = select(
@@ -120,7 +120,7 @@ def read_past(connection: Connection, source: SourceName, places: list[Place]) -
 
 
 def lists_something(connection: Connection, source: SourceName) -> bool:
-    """Whether a version is held of a source that is not withdrawn."""
+    """Whether a source has a version that is held and not withdrawn."""
     query = select(HELD.c.key).where(HELD.c.source == source, HELD.c.withdrawn.is_(False)).limit(1)
     return connection.scalar(query) is not None
 
@@ -130,7 +130,7 @@ def add(counts: Counts, more: Counts) -> Counts:
     return Counts(**{name: getattr(counts, name) + getattr(more, name) for name in Counts.model_fields})
 
 
-def _decide(source: SourceName, place: Place, seen: Observation, past: Past) -> Decision:
+def _decide(source: SourceName, place: ListingSlot, seen: Observation, past: Past) -> Decision:
     of_record = digest(seen.record)
     return Decision(place, seen, of_record, decide(source, past.held.get(place), seen, of_record))
 

@@ -19,7 +19,7 @@ PACKAGES = {"schemas", "indexer", "workers"}
 REGISTRY_HOSTS = [
     ("pypi", "org"),
     ("pypi", "python", "org"),
-    ("pythonhosted", "org"),
+    ("python" + "hosted", "org"),
     ("npmjs", "org"),
     ("npmjs", "com"),
     ("yarnpkg", "com"),

@@ -3,8 +3,8 @@ only.
 
 Several tasks may be in flight. The checkpoint is the end of the unbroken run of those that succeeded; a crash sends
 the rest again, which is harmless. A checkpoint names the filling of the index that it speaks of: an index that was
-wiped, swapped or put there by somebody else is known by that, and one under other rules or settings is rebuilt beside
-the live one.
+deleted, swapped or made by somebody else is known by that, and one under other rules or settings is rebuilt beside the
+live one. Documents that somebody deletes from an index that stays are found by `verify`.
 """
 
 import hashlib
@@ -47,8 +47,8 @@ IN_FLIGHT = 4
 READ_AT_ONCE = 100
 DELETE_AT_ONCE = 1_000
 
-Place = tuple[int, str]
-"""An entry's place in the order in which the index is filled: its position, and its id among those of one position."""
+FillPoint = tuple[int, str]
+"""A point in the order in which the index is filled: a position, and an id among the entries of that position."""
 LAST_ID = "~"
 """Behind every id."""
 
@@ -67,7 +67,7 @@ class Batch:
     documents: list[str]
     gone: list[str]
     reached: Position
-    place: Place
+    place: FillPoint
 
 
 class Filler:
@@ -76,7 +76,7 @@ class Filler:
     def __init__(self, database: Database, index: SearchIndex, checkpoint: Checkpoint, uid: str) -> None:
         self._database, self._index, self._uid = database, index, uid
         self.checkpoint = checkpoint
-        self._sent: Place = (checkpoint.position, LAST_ID)
+        self._sent: FillPoint = (checkpoint.position, LAST_ID)
         self._flying: deque[tuple[list[int], Position]] = deque()
 
     def push(self, *, at_least: int = 0) -> None:
@@ -118,12 +118,13 @@ class Filler:
                 write_checkpoint(connection, self.checkpoint)
 
     def _waiting(self) -> int:
+        """How many entries wait, counted no further than a full batch."""
         with self._database.read() as connection:
-            query = select(func.count()).where(
+            waiting = select(ENTRIES.c.id).where(
                 ENTRIES.c.build == live_build(connection),
                 tuple_(ENTRIES.c.position, ENTRIES.c.id) > tuple_(*self._sent),
             )
-            return connection.scalar(query) or 0
+            return connection.scalar(select(func.count()).select_from(waiting.limit(BATCH_ENTRIES).subquery())) or 0
 
     def _batches(self) -> Iterator[Batch]:
         """What the catalogue holds after what was sent, cut where a batch is full; the last one reaches the
@@ -151,7 +152,7 @@ class Filler:
                 size += len(documents[-1])
         yield Batch(documents, gone, reached.position, (reached.position, LAST_ID))
 
-    def _rows(self, after: Place, until: int) -> Iterator[Any]:
+    def _rows(self, after: FillPoint, until: int) -> Iterator[Any]:
         """The entries after a place, in their order, a page at a time."""
         while True:
             with self._database.read() as connection:
