@@ -4,7 +4,9 @@ A budget fills at so many requests a minute and holds half a minute's worth; who
 told how long to wait for theirs (the generic cell rate algorithm: one number a host).
 """
 
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection, case, text, update
 
@@ -14,6 +16,8 @@ from indexer.tables import BudgetRow, table
 
 BUDGETS = table(BudgetRow)
 HELD_SECONDS = 30.0
+AT_ONCE_SECONDS = 0.1
+"""A budget of thousands a minute is not taken one by one."""
 LONGEST_REST = 2 * 86_400.0
 """Nobody is made to wait for so many seconds."""
 
@@ -21,19 +25,31 @@ LONGEST_REST = 2 * 86_400.0
 class HostBudgets:
     """The budgets of all hosts. `clock` gives seconds since 1970; on Postgres it is the database's own."""
 
-    def __init__(self, database: Database, clock: Callable[[], float]) -> None:
-        self._database, self._clock = database, clock
+    def __init__(
+        self, database: Database, clock: Callable[[], float], ticks: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database, self._clock, self._ticks = database, clock, ticks
+        self._turns: dict[str, deque[float]] = {}
 
     def reserve(self, host: str, per_minute: int) -> float:
         """Takes one request of a host's budget; gives the seconds to wait before it may be sent."""
-        step = 60.0 / per_minute
+        turns = self._turns.setdefault(host, deque())
+        if not turns:
+            turns.extend(self._several(host, per_minute))
+        return max(0.0, turns.popleft() - self._ticks())
+
+    def _several(self, host: str, per_minute: int) -> Iterator[float]:
+        """When the next requests may be sent, in ticks: one, of large budgets what `AT_ONCE_SECONDS` are worth."""
+        step, count = 60.0 / per_minute, max(1, int(per_minute / 60 * AT_ONCE_SECONDS))
         with self._database.write() as connection:
             now = self._now(connection)
-            start = self._take(connection, host, now - HELD_SECONDS, step)
-        return max(0.0, start - now)
+            start = self._take(connection, host, now - HELD_SECONDS, step * count)
+        first = self._ticks() + start - now
+        return (first + number * step for number in range(count))
 
     def rest(self, host: str, seconds: float) -> None:
         """Nobody asks a host before so many seconds have passed, for it said so."""
+        self._turns.pop(host, None)
         with self._database.write() as connection:
             self._take(connection, host, self._now(connection) + seconds, 0.0)
 

@@ -1,10 +1,10 @@
 """A server at one source: what an observation means, given what is held. Pure."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
 from indexer.clock import to_micros
+from indexer.text import ascii_json
 from schemas.about import About
 from schemas.events import ListingChanged, ListingObserved, ListingReturned, ListingStatusChanged
 from schemas.names import Digest, SourceName
@@ -52,7 +52,7 @@ def as_held(seen: Observation, digest: Digest) -> Held:
 def about_text(about: About) -> str:
     """What a source says about a version, but for what flips by itself (`isLatest`), to compare by."""
     times = (about.published_at, about.updated_at, about.status_changed_at)
-    return json.dumps([about.status, about.status_message, *(micros(time) for time in times)])
+    return ascii_json([about.status, about.status_message, *map(micros, times)])
 
 
 def newest(observations: list[Observation]) -> Observation:

@@ -6,16 +6,17 @@ What a page needs of the past is one query, however long the log is.
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, literal, null, select, union_all
+from sqlalchemy import CompoundSelect, Connection, bindparam, literal, null, select, union_all
 
 from indexer import leases
 from indexer.crawls import CrawlState, Walk, advance
 from indexer.leases import Lease
 from indexer.listing import Decided, Held, as_held, decide, missed_or_silent, newest
-from indexer.sql import among, insert_missing, upsert
-from indexer.store import STREAMS, Write, append
+from indexer.sql import among, given, insert_missing, upsert
+from indexer.store import STREAMS, Appended, Write, append
 from indexer.tables import HeldRow, QuarantineRow, table
 from indexer.text import ascii_json, canonical, digest
 from indexer.verdict import fulfils
@@ -61,13 +62,14 @@ class Decision:
 
 def record_page(
     connection: Connection, lease: Lease, state: CrawlState, page: Page, *, at: datetime, requests: int, seconds: float
-) -> CrawlState:
-    """Records a page in the caller's transaction; gives the crawl's new state. Raises LeaseLost where a newer lease
-    exists.
+) -> tuple[CrawlState, Appended | None]:
+    """Records a page in the caller's transaction; gives the crawl's new state, and what was appended, if anything.
+
+    Raises LeaseLost where a newer lease exists.
     """
     walk = state.walk
     assert walk is not None, "a page is recorded while a crawl is under way"
-    leases.check(connection, lease)
+    leases.check(connection, lease)  # its row is locked before the log, as everywhere: no deadlock
     seen = distinct(page)
     past = read_past(connection, lease.source, list(seen))
     decisions = [_decide(lease.source, place, one, past) for place, one in seen.items()]
@@ -76,18 +78,19 @@ def record_page(
 
     writes = [Write(listing_stream(lease.source, d.place[0]), d.event) for d in decisions if d.event is not None]
     writes += [Write(crawls_stream(lease.source), event) for event in quarantined]
+    appended = None
     if writes:
-        position = append(connection, writes, at=at, crawl=state.crawl, known=past.revisions)
+        appended = append(connection, writes, at=at, crawl=state.crawl, known=past.revisions)
         upsert(connection, HELD, [_held_row(lease.source, d) for d in decisions if d.event is not None])
-        rows = [{"source": lease.source, "digest": event.digest, "position": position} for event in quarantined]
-        insert_missing(connection, QUARANTINE, rows)
+        where = {"source": lease.source, "position": appended.position}
+        insert_missing(connection, QUARANTINE, [{**where, "digest": event.digest} for event in quarantined])
 
     walk = _counted(walk, decisions, past, state.mark)
     more = Counts(pages=1, requests=requests, observed=len(unidentified), quarantined=len(unidentified))
     walk = walk.model_copy(update={"counts": add(walk.counts, more), "seconds": walk.seconds + seconds})
     state = state.model_copy(update={"walk": advance(walk, page.next_cursor, served_at=page.served_at)})
     leases.save(connection, lease, state)
-    return state
+    return state, appended
 
 
 def distinct(page: Page) -> dict[ListingSlot, Observation]:
@@ -102,21 +105,26 @@ def distinct(page: Page) -> dict[ListingSlot, Observation]:
 def read_past(connection: Connection, source: SourceName, places: list[ListingSlot]) -> Past:
     """What a page needs of the past, in one query."""
     streams = [*{listing_stream(source, key) for key, _ in places}, crawls_stream(source)]
-    held = select(
-        HELD.c.key, HELD.c.slot, HELD.c.digest, HELD.c.about, HELD.c.updated_at, HELD.c.withdrawn, literal(0)
-    ).where(HELD.c.source == source, among(connection, [HELD.c.key, HELD.c.slot], places))
-    revisions = select(STREAMS.c.stream, null(), null(), null(), null(), null(), STREAMS.c.revision).where(
-        among(connection, [STREAMS.c.stream], [(stream,) for stream in streams])
-    )
+    wanted = {"of": source, **given("places", places), **given("streams", [(one,) for one in streams])}
     past = Past({}, dict.fromkeys(streams, Revision(0)))
-    for key, in_slot, held_digest, about, updated_at, withdrawn, revision in connection.execute(
-        union_all(held, revisions)
-    ):
+    rows = connection.execute(_past(connection.dialect.name), wanted)
+    for key, in_slot, held_digest, about, updated_at, withdrawn, revision in rows:
         if in_slot is None:
             past.revisions[key] = revision
         else:
             past.held[key, in_slot] = Held(held_digest, about, updated_at, bool(withdrawn))
     return past
+
+
+@cache
+def _past(dialect: str) -> CompoundSelect[Any]:
+    held = select(
+        HELD.c.key, HELD.c.slot, HELD.c.digest, HELD.c.about, HELD.c.updated_at, HELD.c.withdrawn, literal(0)
+    ).where(HELD.c.source == bindparam("of"), among(dialect, "places", HELD.c.key, HELD.c.slot))
+    revisions = select(STREAMS.c.stream, null(), null(), null(), null(), null(), STREAMS.c.revision).where(
+        among(dialect, "streams", STREAMS.c.stream)
+    )
+    return union_all(held, revisions)
 
 
 def lists_something(connection: Connection, source: SourceName) -> bool:

@@ -8,13 +8,13 @@ it until they commit; everything before the insert (reading the past, deciding) 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, insert, select, text
+from sqlalchemy import Connection, func, select, text
 
+from indexer import sql
 from indexer.clock import from_micros, to_micros
 from indexer.errors import LogDamaged
-from indexer.sql import insert_missing, upsert
 from indexer.tables import EventRow, RecordRow, StreamRow, table
 from indexer.text import ascii_json, read_json
 from schemas.events import AnyEvent, Recorded, WithRecord, event_data, read_event
@@ -37,6 +37,14 @@ class Write:
     event: AnyEvent
 
 
+class Appended(NamedTuple):
+    """What was appended: the events, and about how many characters they take; `position` is the last of the log."""
+
+    position: Position
+    events: list[Recorded]
+    size: int
+
+
 def append(
     connection: Connection,
     writes: Sequence[Write],
@@ -44,8 +52,8 @@ def append(
     at: datetime,
     crawl: CrawlId | None = None,
     known: dict[StreamId, Revision] | None = None,
-) -> Position:
-    """Appends events in their order, in the caller's transaction; gives the position of the last event of the log.
+) -> Appended:
+    """Appends events in their order, in the caller's transaction.
 
     `known` are the last revisions of streams, where the caller has read them already.
     """
@@ -53,23 +61,26 @@ def append(
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _APPEND_LOCK})
     position = last_position(connection)
     if not writes:
-        return position
+        return Appended(position, [], 0)
     streams = [write.stream for write in writes]
     revisions = (
         last_revisions(connection, streams) if known is None else {s: known.get(s, Revision(0)) for s in streams}
     )
     records: dict[str, str] = {}
+    events: list[Recorded] = []
     rows: list[dict[str, Any]] = []
     for write in writes:
         position = Position(position + 1)
-        revisions[write.stream] = Revision(revisions[write.stream] + 1)
-        rows.append(_row(write, position, revisions[write.stream], to_micros(at), crawl))
+        revision = revisions[write.stream] = Revision(revisions[write.stream] + 1)
+        events.append(Recorded(position, write.stream, revision, at, crawl, write.event))
+        rows.append(_row(write, position, revision, to_micros(at), crawl))
         if isinstance(write.event, WithRecord):
             records.setdefault(write.event.digest, ascii_json(write.event.record))
-    insert_missing(connection, RECORDS, [{"digest": d, "text": t} for d, t in records.items()])
-    upsert(connection, STREAMS, [{"stream": s, "revision": r} for s, r in revisions.items()])
-    connection.execute(insert(EVENTS), rows)
-    return position
+    sql.insert_missing(connection, RECORDS, [{"digest": d, "text": t} for d, t in records.items()])
+    sql.upsert(connection, STREAMS, [{"stream": s, "revision": r} for s, r in revisions.items()])
+    sql.append(connection, EVENTS, rows)
+    size = sum(len(row["data"]) for row in rows) + sum(map(len, records.values()))
+    return Appended(position, events, size)
 
 
 def last_position(connection: Connection) -> Position:
@@ -98,7 +109,7 @@ def read_log(
     with connection.execute(query.execution_options(yield_per=200)) as rows:
         for row in rows:
             try:
-                found.append(_recorded(row))
+                found.append(_recorded(*row))
             except LogDamaged:
                 if not found:
                     raise
@@ -124,10 +135,19 @@ def read_all(connection: Connection, after: int = 0, *, limit: int | None = None
 def read_streams(connection: Connection, streams: Sequence[StreamId]) -> Iterator[Recorded]:
     """The events of some streams, in the order of the log."""
     for row in connection.execute(_SELECT.where(EVENTS.c.stream.in_(streams)).order_by(EVENTS.c.position)):
-        yield _recorded(row)
+        yield _recorded(*row)
 
 
-_SELECT = select(EVENTS, RECORDS.c.text).outerjoin_from(EVENTS, RECORDS, EVENTS.c.record == RECORDS.c.digest)
+_SELECT = select(
+    EVENTS.c.position,
+    EVENTS.c.stream,
+    EVENTS.c.revision,
+    EVENTS.c.type,
+    EVENTS.c.recorded_at,
+    EVENTS.c.crawl,
+    EVENTS.c.data,
+    RECORDS.c.text,
+).outerjoin_from(EVENTS, RECORDS, EVENTS.c.record == RECORDS.c.digest)
 
 
 def _row(write: Write, position: int, revision: int, at: int, crawl: CrawlId | None) -> dict[str, Any]:
@@ -147,19 +167,22 @@ def _row(write: Write, position: int, revision: int, at: int, crawl: CrawlId | N
     }
 
 
-def _recorded(row: Row[Any]) -> Recorded:
+def _recorded(
+    position: Position,
+    stream: StreamId,
+    revision: Revision,
+    event_type: str,
+    recorded_at: int,
+    crawl: CrawlId | None,
+    data: str,
+    record: str | None,
+) -> Recorded:
+    """An event from its row, the columns as `_SELECT` has them."""
     try:
-        data = read_json(row.data)
-        if row.text is not None:
-            data["record"] = read_json(row.text)
-        event = read_event(row.type, data)
+        fields = read_json(data)
+        if record is not None:
+            fields["record"] = read_json(record)
+        event = read_event(event_type, fields)
     except (ValueError, TypeError) as error:
-        raise LogDamaged(row.position, str(error).splitlines()[0][:200]) from error
-    return Recorded(
-        position=row.position,
-        stream=row.stream,
-        revision=row.revision,
-        recorded_at=from_micros(row.recorded_at),
-        crawl=row.crawl,
-        event=event,
-    )
+        raise LogDamaged(position, str(error).splitlines()[0][:200]) from error
+    return Recorded(position, stream, revision, from_micros(recorded_at), crawl, event)

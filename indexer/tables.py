@@ -17,6 +17,10 @@ TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 BIG = BigInteger().with_variant(Integer, "sqlite")
 
 
+BY_KEY = {"sqlite_with_rowid": False}
+"""Rows of SQLite that lie in the order of their key, and are not found through an index beside them."""
+
+
 def text_column(*, key: bool = False, null: bool = False) -> Any:
     """A text column that compares by bytes."""
     return Field(sa_column=Column(TEXT, primary_key=key, nullable=null))
@@ -51,6 +55,7 @@ class StreamRow(SQLModel, table=True):
     """The last revision of each stream."""
 
     __tablename__ = "streams"
+    __table_args__ = BY_KEY
 
     stream: str = text_column(key=True)
     revision: int
@@ -60,6 +65,7 @@ class HeldRow(SQLModel, table=True):
     """What a page is compared with: the last that was recorded of each version."""
 
     __tablename__ = "held"
+    __table_args__ = BY_KEY
 
     source: str = text_column(key=True)
     key: str = text_column(key=True)

@@ -1,9 +1,8 @@
 """A version at a source, as the catalogue knows it: the fold of its events. Pure."""
 
 import json
-from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from indexer.clock import to_micros
 from indexer.listing import micros
@@ -13,8 +12,7 @@ from schemas.events import ListingEvent, ListingStatusChanged, ListingWithdrawn,
 from schemas.names import Digest, ListingKey, ServerName, Slot, SourceName, slot, storable
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """What one source says of one version, read and judged. Times in microseconds; `problems` as JSON text."""
 
     source: SourceName
@@ -40,10 +38,10 @@ class Version:
 
     def row(self) -> dict[str, Any]:
         """The fields by name."""
-        return {name: getattr(self, name) for name in FIELDS}
+        return self._asdict()
 
 
-FIELDS = tuple(field.name for field in fields(Version))
+FIELDS = Version._fields
 
 Place = tuple[SourceName, ListingKey, Slot]
 
@@ -75,9 +73,9 @@ def fold(version: Version | None, recorded: Recorded) -> Version | None:
     if version is None:
         return None
     if isinstance(event, ListingStatusChanged):
-        return replace(version, **_about(event.meta), position=recorded.position)
+        return version._replace(**_about(event.meta), position=recorded.position)
     if isinstance(event, ListingWithdrawn):
-        return replace(version, withdrawn=True, position=recorded.position)
+        return version._replace(withdrawn=True, position=recorded.position)
     return version
 
 

@@ -5,9 +5,8 @@ in `read_event`. What an upstream chose (`name`, `version`, `record`, `meta`) is
 type.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -194,8 +193,7 @@ def read_event(event_type: str, data: dict[str, Any]) -> AnyEvent:
     return EVENT.validate_python({**data, "type": event_type})
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """An event with its place in the log. `recorded_at` is aware UTC; `crawl` names the crawl that saw it."""
 
     position: Position

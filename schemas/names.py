@@ -29,16 +29,21 @@ _REFUSED = re.compile("[\u241b\x00\ud800-\udfff]")
 
 def storable(text: str) -> str:
     """The same text with NUL, lone surrogates and ␛ written as ␛0000, ␛d800 and ␛241b."""
-    if _REFUSED.search(text) is None:
+    if _is_plain(text) or _REFUSED.search(text) is None:
         return text
     return _REFUSED.sub(lambda found: f"\u241b{ord(found[0]):04x}", text)
 
 
 def displayable(text: str) -> str:
     """The same text with lone surrogates replaced and NUL removed, for people and for the search index."""
-    if _REFUSED.search(text) is None:
+    if _is_plain(text) or _REFUSED.search(text) is None:
         return text
     return re.sub("[\ud800-\udfff]", "\ufffd", text).replace("\x00", "")
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text holds nothing that is refused; says so of most texts, and faster than a regular expression."""
+    return text.isascii() and "\x00" not in text
 
 
 def slot(version: Any) -> Slot:

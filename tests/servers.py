@@ -29,6 +29,8 @@ import httpx
 import psycopg
 from psycopg import sql
 
+from workers.meili_process import INDEXING_MEMORY
+
 T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
@@ -405,7 +407,7 @@ class RabbitServer(Server):
 
 
 class MeilisearchServer(Server):
-    """Meilisearch as an operator would run it: production, with a key."""
+    """Meilisearch as we run it and an operator would: production, with a key."""
 
     name = "meilisearch"
 
@@ -428,7 +430,7 @@ class MeilisearchServer(Server):
         ]
 
     def environment(self) -> Mapping[str, str]:
-        return {"MEILI_MASTER_KEY": self.key}
+        return {"MEILI_MASTER_KEY": self.key, "MEILI_MAX_INDEXING_MEMORY": INDEXING_MEMORY}
 
     def answers(self) -> bool:
         try:

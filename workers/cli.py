@@ -4,7 +4,6 @@ Data goes to stdout, everything else to stderr. Exit status: 0 done; 1 failed; 2
 but something needs a person; 130 interrupted.
 """
 
-import gc
 import importlib.metadata
 import signal
 import sys
@@ -264,7 +263,6 @@ def doctor(as_json: Json = False) -> None:
 def main() -> None:
     """Runs a command; what was foreseen ends as one sentence on stderr and an exit status."""
     signal.signal(signal.SIGTERM, _terminated)
-    gc.set_threshold(50_000, 20, 50)  # records come and go by the thousand, in no cycles: a twentieth less CPU
     spare_loopback()
     try:
         app(prog_name="mcp-indexer")

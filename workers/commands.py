@@ -131,7 +131,7 @@ def _crawl_one(
 
         try:
             opened = wiring.open_source(config)
-            return crawl.run(opened, max_pages=max_pages, progress=progress)
+            return crawl.run(opened, max_pages=max_pages, progress=progress, recorded=indexing.tail.add)
         except LeaseLost as error:
             return Outcome(name, None, "failed", error=str(error))
 

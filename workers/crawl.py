@@ -28,10 +28,11 @@ from indexer.errors import (
     StoreUnavailable,
 )
 from indexer.record import add, lists_something, record_page
-from indexer.store import Write, append
+from indexer.store import Appended, Write, append
 from schemas.events import Counts, CrawlCompleted, CrawlFailed, CrawlStarted, Mode
 from schemas.names import CrawlId, SourceName, crawls_stream
 from schemas.observations import Page
+from workers.ahead import PageAhead
 from workers.source import Source
 
 CrawlStatus = Literal["completed", "interrupted", "parked", "failed"]
@@ -108,15 +109,17 @@ class Crawl:
         max_pages: int | None = None,
         stop: Callable[[], bool] = lambda: False,
         progress: Callable[[CrawlState], None] = lambda _: None,
+        recorded: Callable[[Appended], None] = lambda _: None,
     ) -> Outcome:
-        """Fetches and records until the walk ends, `max_pages` are done, or `stop` says so.
+        """Fetches and records until the walk ends, `max_pages` are done, or `stop` says so; what is being fetched ahead
+        when it says so is recorded too. `recorded` hears what a page appended, once it is committed.
 
         Raises LeaseLost where another process took over.
         """
         beat = threading.Thread(target=self._keep_lease, name=f"lease of {self._name}", daemon=True)
         beat.start()
         try:
-            return self._run(opened, max_pages, stop, progress)
+            return self._run(opened, max_pages, stop, progress, recorded)
         finally:
             self._over.set()
             beat.join()
@@ -127,19 +130,24 @@ class Crawl:
         max_pages: int | None,
         stop: Callable[[], bool],
         progress: Callable[[CrawlState], None],
+        recorded: Callable[[Appended], None],
     ) -> Outcome:
+        since = self._walk.since
+        ahead = PageAhead(lambda cursor: opened.source.fetch(since, cursor))
         pages = 0
         try:
-            while max_pages is None or pages < max_pages:
-                page = opened.source.fetch(self._walk.since, self._walk.cursor)
+            last = max_pages == 0
+            while not last:
+                page = ahead.take(self._walk.cursor)
                 self._refuse_circle(page)
-                done = self._record(page, opened)
+                pages += 1
+                last = pages == max_pages or stop()
+                if page.next_cursor is not None and not last:
+                    ahead.begin(page.next_cursor)
+                done = self._record(page, opened, recorded)
                 progress(self.state)
                 if done is not None:
                     return done
-                pages += 1
-                if stop():
-                    break
         except SourceUnavailable as error:
             return self._fail(str(error), opened, resume=True)
         except (SourceRefused, SourceMalformed, ConfigurationError) as error:
@@ -175,17 +183,17 @@ class Crawl:
         assert self.state.walk is not None, "a crawl under way has a walk"
         return self.state.walk
 
-    def _record(self, page: Page, opened: Opened) -> Outcome | None:
+    def _record(self, page: Page, opened: Opened, recorded: Callable[[Appended], None]) -> Outcome | None:
         """One page, in one transaction; with the last one, the end of the crawl."""
-        now = time.monotonic()
+        now, sent = time.monotonic(), opened.requests  # which goes on rising: the next page is asked for meanwhile
         with self._database.write() as connection:
-            state = record_page(
+            state, appended = record_page(
                 connection,
                 self._lease,
                 self.state,
                 page,
                 at=self._clock(),
-                requests=opened.requests - self._requests,
+                requests=sent - self._requests,
                 seconds=now - self._timed,
             )
             if page.next_cursor is None:
@@ -206,8 +214,10 @@ class Crawl:
                 )
                 leases.save(connection, self._lease, crawls.completed(state, at=self._clock()))
                 leases.release(connection, self._lease)
+        if appended is not None:
+            recorded(appended)
         self.state = state
-        self._requests, self._timed = opened.requests, now
+        self._requests, self._timed = sent, now
         return outcome if page.next_cursor is None else None
 
     def _refuse_circle(self, page: Page) -> None:

@@ -11,11 +11,12 @@ from indexer.database import Database
 from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable, StoreUnavailable
 from indexer.projections import documents, runner
 from indexer.projections.documents import Filler
+from indexer.projections.tail import Tail
 from indexer.search import SearchIndex
 
 STEP_SECONDS = 1.0
 STEP_EVENTS = 1_000
-SETTLE_SECONDS = 0.1
+SETTLE_SECONDS = 0.25
 SEND_ENTRIES = 500
 """What waits is sent when it is so much and the index is idle, and when the crawl ends."""
 
@@ -33,6 +34,7 @@ class Indexing:
         self._lock = ExitStack()
         self._filler: Filler | None = None
         self._stepped, self._waiting = time.monotonic(), 0
+        self.tail = Tail()
         self.error: str | None = None
 
     def step(self, events: int) -> None:
@@ -41,13 +43,13 @@ class Indexing:
         if self._waiting < STEP_EVENTS and time.monotonic() - self._stepped < STEP_SECONDS:
             return
         if self._waiting:
-            runner.catch_up(self._database)
+            runner.catch_up(self._database, tail=self.tail)
             self._noting(self._send)
         self._stepped, self._waiting = time.monotonic(), 0
 
     def finish(self) -> None:
         """Brings everything to the log's end, and waits until the index has it."""
-        runner.catch_up(self._database)
+        runner.catch_up(self._database, tail=self.tail)
         self._noting(self._complete)
 
     def close(self) -> None:

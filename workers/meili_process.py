@@ -13,6 +13,11 @@ from pathlib import Path
 
 from workers.meili_folder import LOOPBACK, MeiliFolder
 
+INDEXING_MEMORY = "1GiB"
+"""What Meilisearch may take for indexing, where the operator says nothing. Left alone it takes two thirds of the
+machine's memory and clears a share of that before its first task: 1.8 GB and 2 s of 24 GB, without indexing faster.
+"""
+
 _TICK = 0.02
 _STOP_LIMIT = 10.0
 _PORTS_TRIED = 200
@@ -27,7 +32,7 @@ def start(folder: MeiliFolder, binary: Path, url: str) -> subprocess.Popen[bytes
             *(binary, "--no-analytics", "--env", "production", "--http-addr", url.removeprefix("http://")),
             *("--db-path", folder.db, "--dump-dir", path / "dumps", "--snapshot-dir", path / "snapshots"),
         ],
-        env={"MEILI_LOG_LEVEL": "WARN", **os.environ, "MEILI_MASTER_KEY": folder.key()},
+        env={"MEILI_LOG_LEVEL": "WARN", "MEILI_MAX_INDEXING_MEMORY": INDEXING_MEMORY, **os.environ, "MEILI_MASTER_KEY": folder.key()},
         cwd=path,
         stdin=subprocess.DEVNULL,
         preexec_fn=_die_with_parent(),

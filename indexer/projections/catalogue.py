@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, delete, literal, select
+from sqlalchemy import Column, Connection, Select, bindparam, delete, literal, select
 
 import indexer
 import schemas
 from indexer.documents import document
 from indexer.entry import SourceRules, merge
-from indexer.sql import among, upsert
+from indexer.sql import among, given, upsert
 from indexer.store import RECORDS
 from indexer.tables import CatalogueEntryRow, CatalogueSourceRow, CatalogueVersionRow, table
 from indexer.text import read_json
@@ -93,14 +93,30 @@ def read_versions(
     connection: Connection, build: int, names: Sequence[ServerName], *, with_problems: bool = True
 ) -> dict[ServerName, list[Version]]:
     """Every version that any source ever showed of some servers; of thousands, better without their problems."""
+    dialect = connection.dialect.name
     found: dict[ServerName, list[Version]] = {name: [] for name in names}
-    query = select(*(_VERSION_COLUMNS if with_problems else _WITHOUT_PROBLEMS)).where(
-        VERSIONS.c.build == build, among(connection, [VERSIONS.c.name], [(name,) for name in names])
-    )
-    for row in connection.execute(query):
+    query = _versions_named(dialect, with_problems=with_problems)
+    for row in connection.execute(query, {"of": build, **given("names", [(name,) for name in names])}):
         version = Version(*row)
         found[version.name].append(version)
     return found
+
+
+@cache
+def _versions_named(dialect: str, *, with_problems: bool) -> Select[Any]:
+    columns = _VERSION_COLUMNS if with_problems else _WITHOUT_PROBLEMS
+    return select(*columns).where(VERSIONS.c.build == bindparam("of"), among(dialect, "names", VERSIONS.c.name))
+
+
+@cache
+def _versions_at(dialect: str, *columns: Column[Any]) -> Select[Any]:
+    places = among(dialect, "places", VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot)
+    return select(*columns).where(VERSIONS.c.build == bindparam("of"), places)
+
+
+@cache
+def _records_of(dialect: str) -> Select[Any]:
+    return select(RECORDS).where(among(dialect, "digests", RECORDS.c.digest))
 
 
 def chunks(values: Iterable[_T], size: int) -> Iterator[list[_T]]:
@@ -148,10 +164,9 @@ def _apply_listings(
     of_listings = [(e, e.event) for e in events if isinstance(e.event, ListingEvent)]
     places = list({place(event) for _, event in of_listings})
     versions: dict[Place, Version] = {}
-    query = select(*_VERSION_COLUMNS).where(
-        VERSIONS.c.build == build, among(connection, [VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot], places)
-    )
-    for row in connection.execute(query):
+    dialect = connection.dialect.name
+    query = _versions_at(dialect, *_VERSION_COLUMNS)
+    for row in connection.execute(query, {"of": build, **given("places", places)}):
         version = Version(*row)
         versions[version.place] = version
     touched: dict[ServerName, int] = {}
@@ -186,7 +201,7 @@ def _derive(
         latest = entry.latest
         shown = None
         if latest is not None:
-            judged = replace(entry, latest=replace(latest, problems=problems[latest.place]))
+            judged = replace(entry, latest=latest._replace(problems=problems[latest.place]))
             shown = orjson.dumps(document(judged, records.get(latest.digest))).decode()
         rows.append(
             {
@@ -203,17 +218,19 @@ def _derive(
 
 def _problems(connection: Connection, build: int, places: Sequence[Place]) -> dict[Place, str]:
     """The problems of some versions, as JSON text."""
-    query = select(VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot, VERSIONS.c.problems).where(
-        VERSIONS.c.build == build, among(connection, [VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot], places)
-    )
-    return {(row.source, row.key, row.slot): row.problems for row in connection.execute(query)}
+    dialect = connection.dialect.name
+    query = _versions_at(dialect, VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot, VERSIONS.c.problems)
+    found = connection.execute(query, {"of": build, **given("places", places)})
+    return {(source, key, in_slot): problems for source, key, in_slot, problems in found}
 
 
 def _records(connection: Connection, digests: set[Digest], known: dict[Digest, Any]) -> dict[Digest, Any]:
     found = {digest: known[digest] for digest in digests if digest in known}
     missing = [(digest,) for digest in digests - found.keys()]
-    query = select(RECORDS).where(among(connection, [RECORDS.c.digest], missing))
-    found.update((row.digest, read_json(row.text)) for row in connection.execute(query))
+    if missing:
+        dialect = connection.dialect.name
+        rows = connection.execute(_records_of(dialect), given("digests", missing))
+        found.update((row.digest, read_json(row.text)) for row in rows)
     return found
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, select
 
 from indexer.database import Database
 from indexer.projections import catalogue
+from indexer.projections.tail import Tail
 from indexer.sql import upsert
 from indexer.store import PAGE_EVENTS, read_log
 from indexer.tables import CheckpointRow, table
@@ -67,8 +68,12 @@ def live_build(connection: Connection) -> int:
     return 0 if checkpoint is None else int(checkpoint.target)
 
 
-def catch_up(database: Database, progress: Progress = lambda _: None, *, limit: int | None = None) -> Position:
-    """Brings the catalogue to the end of the log, under this program's rules; gives its checkpoint."""
+def catch_up(
+    database: Database, progress: Progress = lambda _: None, *, limit: int | None = None, tail: Tail | None = None
+) -> Position:
+    """Brings the catalogue to the end of the log, under this program's rules; gives its checkpoint. What `tail` holds
+    is not read back from the log.
+    """
     while True:
         with database.write() as connection:
             live = read_checkpoint(connection, LIVE, lock=True)
@@ -76,7 +81,7 @@ def catch_up(database: Database, progress: Progress = lambda _: None, *, limit: 
                 live = Checkpoint(LIVE, Position(0), catalogue.fingerprint(), "1")
                 write_checkpoint(connection, live)
             if live.fingerprint == catalogue.fingerprint():
-                moved = _step(connection, live, limit=limit)
+                moved = _step(connection, live, limit=limit, tail=tail)
                 if moved is None:
                     return live.position
                 progress(moved.position)
@@ -136,10 +141,16 @@ def drop_build(database: Database) -> None:
 
 
 def _step(
-    connection: Connection, checkpoint: Checkpoint, *, limit: int | None = None, until: int | None = None
+    connection: Connection,
+    checkpoint: Checkpoint,
+    *,
+    limit: int | None = None,
+    until: int | None = None,
+    tail: Tail | None = None,
 ) -> Checkpoint | None:
     """One page of the log further, None at its end."""
-    page = read_log(connection, checkpoint.position, until=until, limit=limit or PAGE_EVENTS)
+    page = tail.take(checkpoint.position) if tail is not None else []
+    page = page or read_log(connection, checkpoint.position, until=until, limit=limit or PAGE_EVENTS)
     if not page:
         return None
     catalogue.apply(connection, int(checkpoint.target), page)

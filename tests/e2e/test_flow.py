@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Gate, Home, cursors, item, items, name_of, nowhere, server
+from tests.servers import wait_until
 from workers.sample.answers import Request
 from workers.sample.problems import Answer, problem
 from workers.sample.serve import SampleServer
@@ -302,6 +303,7 @@ def test_an_interrupted_crawl_says_so_and_is_gone_on_with(
     gate = upstream.faults.hook = Gate(4)
     with either.start("crawl", "--json") as process:
         gate.await_request()
+        wait_until(lambda: either.kinds().count("listing.observed") == 60)
         process.send_signal(how)
         out, err = process.communicate(timeout=60)
     gate.open()

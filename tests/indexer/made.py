@@ -142,7 +142,7 @@ def stream_of(event: AnyEvent) -> StreamId:
 def appended(database: Database, *events: AnyEvent, when: datetime = START) -> Position:
     """Appends events in one transaction; gives the last position."""
     with database.write() as connection:
-        return append(connection, [Write(stream_of(event), event) for event in events], at=when)
+        return append(connection, [Write(stream_of(event), event) for event in events], at=when).position
 
 
 def log(database: Database, after: int = 0) -> list[Recorded]:
@@ -174,7 +174,7 @@ def begun(database: Database, *, audit: bool = False, when: datetime = START) ->
 def recorded(database: Database, lease: Lease, state: CrawlState, page: Page, *, when: datetime = START) -> CrawlState:
     """Records a page as a crawl does."""
     with database.write() as connection:
-        return record_page(connection, lease, state, page, at=when, requests=1, seconds=0.5)
+        return record_page(connection, lease, state, page, at=when, requests=1, seconds=0.5)[0]
 
 
 def crawled(database: Database, pages: Sequence[Page], *, audit: bool = False, when: datetime = START) -> CrawlState:

@@ -476,6 +476,6 @@ def test_two_sources_do_not_meet(database: Database) -> None:
     with database.write() as connection:
         lease, state = leases.claim(connection, SourceName("mirror"), holder="test:0:")
         state, _ = crawls.begin(state, crawl=CrawlId("m"), at=at(0), audit=False, supports_since=True)
-        state = record_page(connection, lease, state, page(*SEEN_NEW, NAMELESS), at=at(0), requests=1, seconds=0.0)
+        state, _ = record_page(connection, lease, state, page(*SEEN_NEW, NAMELESS), at=at(0), requests=1, seconds=0.0)
     assert (counts(state).new, counts(state).quarantined) == (3, 1)
     assert events(database) == 8

@@ -187,7 +187,7 @@ def test_raw_records_are_ascii_text(database: Database) -> None:
 @pytest.mark.parametrize("event", EVERY_EVENT, ids=lambda event: event.type)
 def test_events_are_read_back_as_they_were_appended(event: AnyEvent, database: Database) -> None:
     with database.write() as connection:
-        position = append(connection, [Write(stream_of(event), event)], at=at(0.123456), crawl=CRAWL)
+        position = append(connection, [Write(stream_of(event), event)], at=at(0.123456), crawl=CRAWL).position
     (found,) = log(database)
     assert found.event == event
     assert type(found.event) is type(event)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -25,10 +26,11 @@ from indexer.errors import (
 )
 from indexer.leases import STATES
 from indexer.migrations import migrate
-from indexer.store import read_all
+from indexer.record import record_page
+from indexer.store import Appended, last_position, read_all
 from schemas.about import OFFICIAL, read_about
 from schemas.events import AnyEvent, CrawlCompleted, CrawlFailed, CrawlStarted, ListingEvent
-from schemas.names import Cursor, ListingKey, SourceName
+from schemas.names import Cursor, ListingKey, Position, SourceName
 from schemas.observations import Observation, Page
 from tests.servers import wait_until
 from workers.crawl import Crawl, Outcome
@@ -409,7 +411,8 @@ def test_who_crawls_is_named_to_whoever_comes_second(crawls: Crawls) -> None:
 
 
 def take_over(crawls: Crawls) -> None:
-    """As a worker on another machine does, once the lease has run out."""
+    """As a worker on another machine does, once the lease has run out and the first page is recorded."""
+    wait_until(lambda: crawls.keys == ["1", "2"])
     with crawls.database.write() as connection:
         connection.execute(update(STATES).values(held_until=0))
         leases.claim(connection, NAME, holder="elsewhere:1:1")
@@ -477,3 +480,42 @@ def test_a_crawl_keeps_its_lease_however_long_a_page_takes(crawls: Crawls, monke
         return page(1)
 
     assert crawls.run(FakeSource({None: slow})).status == "completed"
+
+
+# Fetching ahead
+
+
+def test_the_next_page_is_asked_for_before_this_one_is_recorded(
+    crawls: Crawls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, recorded = FakeSource(three()), list[None]()
+
+    def record(*arguments: Any, **named: Any) -> Any:
+        recorded.append(None)
+        wait_until(lambda: len(source.asked) >= min(3, len(recorded) + 1))
+        return record_page(*arguments, **named)
+
+    monkeypatch.setattr(workers.crawl, "record_page", record)
+    assert crawls.run(source).counts.requests == 3
+    assert source.cursors == [None, "b", "c"]
+
+
+def test_a_crawl_that_is_told_to_stop_asks_for_no_page_that_it_does_not_record(crawls: Crawls) -> None:
+    source = FakeSource(three())
+    stops = iter([False, True])
+    outcome = crawls.begin().run(source, stop=lambda: next(stops))
+    assert (outcome.status, outcome.counts.pages, source.cursors) == ("interrupted", 2, [None, "b"])
+
+
+def test_what_was_appended_is_told_once_it_is_committed(crawls: Crawls) -> None:
+    heard: list[Position] = []
+
+    def hear(appended: Appended) -> None:
+        with crawls.database.read() as connection:
+            assert last_position(connection) >= appended.position
+        heard.extend(event.position for event in appended.events)
+
+    crawls.begin().run(FakeSource(three()), recorded=hear)
+    with crawls.database.read() as connection:
+        told = [one.position for one in read_all(connection) if isinstance(one.event, ListingEvent)]
+    assert heard == told
