@@ -19,7 +19,12 @@ def _create(connection: Connection) -> None:
     SQLModel.metadata.create_all(connection)
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create,)
+def _add_walk_to_quarantine(connection: Connection) -> None:
+    if "walk" not in {column["name"] for column in inspect(connection).get_columns("quarantine")}:
+        connection.execute(text("ALTER TABLE quarantine ADD COLUMN walk BIGINT NOT NULL DEFAULT 0"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_walk_to_quarantine)
 
 
 def migrate(database: Database) -> None:

@@ -16,7 +16,7 @@ from indexer.leases import STATES
 from indexer.projections import catalogue, runner
 from indexer.projections.catalogue import ENTRIES, VERSIONS
 from indexer.projections.runner import live_build
-from indexer.record import QUARANTINE
+from indexer.quarantine import QUARANTINE
 from indexer.store import EVENTS, RECORDS, read_streams
 from indexer.versions import Version
 from schemas.events import Recorded, rfc3339

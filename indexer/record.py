@@ -4,6 +4,7 @@ Everything a page does commits in one transaction: its events, what is held of i
 What a page needs of the past is one query, however long the log is.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -11,17 +12,18 @@ from typing import Any
 
 from sqlalchemy import CompoundSelect, Connection, bindparam, literal, null, select, union_all
 
-from indexer import leases
+from indexer import leases, quarantine
 from indexer.crawls import CrawlState, Walk, advance
 from indexer.leases import Lease
 from indexer.listing import Decided, Held, as_held, decide, missed_or_silent, newest
-from indexer.sql import among, given, insert_missing, upsert
+from indexer.sql import among, given, upsert
 from indexer.store import STREAMS, Appended, Write, append
-from indexer.tables import HeldRow, QuarantineRow, table
-from indexer.text import ascii_json, canonical, digest
+from indexer.tables import HeldRow, table
+from indexer.text import digest
 from indexer.verdict import fulfils
-from schemas.events import Counts, ListingChanged, ListingObserved, RecordQuarantined
+from schemas.events import Counts, ListingChanged, ListingObserved
 from schemas.names import (
+    CrawlId,
     Digest,
     ListingKey,
     Revision,
@@ -32,11 +34,9 @@ from schemas.names import (
     listing_stream,
     slot,
 )
-from schemas.observations import Observation, Page, Unidentified
+from schemas.observations import Observation, Page
 
-HELD, QUARANTINE = table(HeldRow), table(QuarantineRow)
-KEPT_OF_QUARANTINED = 64 * 2**10
-"""Characters of a record that cannot be identified which the log keeps."""
+HELD = table(HeldRow)
 
 ListingSlot = tuple[ListingKey, Slot]
 """Where a version is held: its listing and its slot."""
@@ -73,17 +73,11 @@ def record_page(
     seen = distinct(page)
     past = read_past(connection, lease.source, list(seen))
     decisions = [_decide(lease.source, place, one, past) for place, one in seen.items()]
-    unidentified = {digest(one.record): one for one in page.records if isinstance(one, Unidentified)}
-    quarantined = _newly_quarantined(connection, lease.source, unidentified)
-
-    writes = [Write(listing_stream(lease.source, d.place[0]), d.event) for d in decisions if d.event is not None]
-    writes += [Write(crawls_stream(lease.source), event) for event in quarantined]
-    appended = None
-    if writes:
-        appended = append(connection, writes, at=at, crawl=state.crawl, known=past.revisions)
-        upsert(connection, HELD, [_held_row(lease.source, d) for d in decisions if d.event is not None])
-        where = {"source": lease.source, "position": appended.position}
-        insert_missing(connection, QUARANTINE, [{**where, "digest": event.digest} for event in quarantined])
+    unidentified = quarantine.unidentified(page)
+    quarantined = quarantine.meet(connection, lease.source, unidentified, walk=walk.started_at)
+    appended = _append(connection, lease.source, decisions, quarantined, past, at=at, crawl=state.crawl)
+    if quarantined and appended is not None:
+        quarantine.keep(connection, appended, walk=walk.started_at)
 
     walk = _counted(walk, decisions, past, state.mark)
     more = Counts(pages=1, requests=requests, observed=len(unidentified), quarantined=len(unidentified))
@@ -91,6 +85,21 @@ def record_page(
     state = state.model_copy(update={"walk": advance(walk, page.next_cursor, served_at=page.served_at)})
     leases.save(connection, lease, state)
     return state, appended
+
+
+def admit(
+    connection: Connection, lease: Lease, found: Mapping[Digest, Observation], *, at: datetime
+) -> Appended | None:
+    """Records what was in quarantine, by its digest there, and can be identified now; in the caller's transaction.
+
+    Raises LeaseLost where a newer lease exists.
+    """
+    leases.check(connection, lease)
+    seen = distinct(Page(tuple(found.values()), None))
+    past = read_past(connection, lease.source, list(seen))
+    decisions = [_decide(lease.source, place, one, past) for place, one in seen.items()]
+    released = quarantine.let_go(connection, lease.source, list(found))
+    return _append(connection, lease.source, decisions, released, past, at=at, crawl=None)
 
 
 def distinct(page: Page) -> dict[ListingSlot, Observation]:
@@ -138,6 +147,26 @@ def add(counts: Counts, more: Counts) -> Counts:
     return Counts(**{name: getattr(counts, name) + getattr(more, name) for name in Counts.model_fields})
 
 
+def _append(
+    connection: Connection,
+    source: SourceName,
+    decisions: Sequence[Decision],
+    more: Sequence[Write],
+    past: Past,
+    *,
+    at: datetime,
+    crawl: CrawlId | None,
+) -> Appended | None:
+    """Appends what was decided and other events, and keeps what is held now; None where there is nothing new."""
+    news = [decision for decision in decisions if decision.event is not None]
+    writes = [Write(listing_stream(source, d.place[0]), d.event) for d in news if d.event is not None]
+    if not writes and not more:
+        return None
+    appended = append(connection, [*writes, *more], at=at, crawl=crawl, known=past.revisions)
+    upsert(connection, HELD, [_held_row(source, decision) for decision in news])
+    return appended
+
+
 def _decide(source: SourceName, place: ListingSlot, seen: Observation, past: Past) -> Decision:
     of_record = digest(seen.record)
     return Decision(place, seen, of_record, decide(source, past.held.get(place), seen, of_record))
@@ -154,31 +183,6 @@ def _held_row(source: SourceName, decision: Decision) -> dict[str, Any]:
         "updated_at": held.updated_at,
         "withdrawn": held.withdrawn,
     }
-
-
-def _newly_quarantined(
-    connection: Connection, source: SourceName, unidentified: dict[Digest, Unidentified]
-) -> list[RecordQuarantined]:
-    if not unidentified:
-        return []
-    known = set(
-        connection.scalars(
-            select(QUARANTINE.c.digest).where(
-                QUARANTINE.c.source == source, QUARANTINE.c.digest.in_(list(unidentified))
-            )
-        )
-    )
-    return [
-        RecordQuarantined(
-            source=source,
-            digest=of_record,
-            reason=one.reason,
-            size=len(canonical(one.record)),
-            text=ascii_json(one.record)[:KEPT_OF_QUARANTINED],
-        )
-        for of_record, one in unidentified.items()
-        if of_record not in known
-    ]
 
 
 def _counted(walk: Walk, decisions: list[Decision], past: Past, mark: datetime | None) -> Walk:

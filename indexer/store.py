@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Select, func, select, text
 
 from indexer import sql
 from indexer.clock import from_micros, to_micros
@@ -136,6 +136,14 @@ def read_streams(connection: Connection, streams: Sequence[StreamId]) -> Iterato
     """The events of some streams, in the order of the log."""
     for row in connection.execute(_SELECT.where(EVENTS.c.stream.in_(streams)).order_by(EVENTS.c.position)):
         yield _recorded(*row)
+
+
+def read_positions(connection: Connection, positions: Select[tuple[int]]) -> Iterator[Recorded]:
+    """The events at the positions that a query finds, in the order of the log."""
+    query = _SELECT.where(EVENTS.c.position.in_(positions)).order_by(EVENTS.c.position)
+    with connection.execute(query.execution_options(yield_per=100)) as rows:
+        for row in rows:
+            yield _recorded(*row)
 
 
 _SELECT = select(

@@ -77,13 +77,14 @@ class HeldRow(SQLModel, table=True):
 
 
 class QuarantineRow(SQLModel, table=True):
-    """The records that could not be identified and are not released."""
+    """Records that could not be identified and are not released; `walk` is when the last walk began that met one."""
 
     __tablename__ = "quarantine"
 
     source: str = text_column(key=True)
     digest: str = text_column(key=True)
     position: int = Field(sa_column=Column(BigInteger, nullable=False))
+    walk: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
 
 
 class CrawlStateRow(SQLModel, table=True):

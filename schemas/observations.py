@@ -25,10 +25,15 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Unidentified:
-    """A record that no listing can be found for: kept as written, with the reason."""
+    """A record that no listing can be found for, with the reason.
 
-    record: Any
+    `item` is all that the source wrote, to be kept; `record` the part by which it is the same record again, without
+    what the source says about it.
+    """
+
+    item: Any
     reason: str
+    record: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,16 +16,18 @@ import typer
 from indexer import queries
 from indexer.errors import ConfigurationError, Interrupted, McpIndexerError, NotFound
 from indexer.projections import documents, runner
+from indexer.quarantine import waiting
 from indexer.store import read_all
 from indexer.verify import repair as mend
 from indexer.verify import verify as check
 from schemas.documents import document_schema
 from schemas.events import cloud_event, event_schema
-from schemas.names import ServerName, storable
+from schemas.names import ServerName, SourceName, storable
 from workers import report
 from workers.client import spare_loopback
-from workers.commands import check_sources, crawl_sources, search_index, status_of
+from workers.commands import check_sources, chosen, crawl_sources, search_index, status_of
 from workers.doctor import examine
+from workers.reexamination import reexamine
 from workers.settings import read_settings
 from workers.wiring import Wiring
 
@@ -192,6 +194,18 @@ def sources_check(
         raise typer.Exit(FAILED)
 
 
+@app.command(epilog="Example: mcp-indexer quarantine official --json")
+def quarantine(
+    source: Annotated[str | None, typer.Argument(help="A source's name; all by default.")] = None, as_json: Json = False
+) -> None:
+    """Records that could not be identified, with reasons."""
+    with wired() as wiring:
+        named = None if source is None else SourceName(chosen(wiring.sources, [source])[0].name)
+        with wiring.database.read() as connection:
+            for one in waiting(connection, named):
+                report.quarantined(one, as_json=as_json)
+
+
 @app.command(epilog="Example: mcp-indexer rebuild search")
 def rebuild(
     views: Annotated[list[str] | None, typer.Argument(help="catalogue, search; both by default.")] = None,
@@ -204,6 +218,7 @@ def rebuild(
         raise ConfigurationError(f"There is no view {unknown[0]!r} to rebuild; there are catalogue and search.")
     with wired() as wiring:
         if "catalogue" in wanted:
+            reexamine(wiring)
             runner.rebuild(wiring.database, report.progress("catalogue"))
         if "search" in wanted:
             runner.catch_up(wiring.database)

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 from sqlalchemy import Connection
 
-from indexer import crawls, leases
+from indexer import crawls, leases, quarantine
 from indexer.clock import Clock
 from indexer.crawls import CrawlState
 from indexer.database import Database
@@ -200,6 +200,7 @@ class Crawl:
                 self._refuse_emptying(connection, state)
                 self.state = state
                 outcome = self._outcome("completed")
+                self._let_go_of_quarantined(connection)
                 self._append(
                     connection,
                     CrawlCompleted(
@@ -237,6 +238,12 @@ class Crawl:
                 f"{self._name}: the source lists nothing at all, and it had listings before; nothing was withdrawn. "
                 "Look at the source; where it really was emptied, remove it from the sources file."
             )
+
+    def _let_go_of_quarantined(self, connection: Connection) -> None:
+        """What a complete walk did not meet is mended, or is not listed any more."""
+        if self._walk.mode != "incremental":
+            gone = quarantine.let_go_unmet(connection, self._name, walk=self._walk.started_at)
+            append(connection, gone, at=self._clock(), crawl=self.state.crawl)
 
     def _fail(self, error: str, opened: Opened, *, resume: bool) -> Outcome:
         more = Counts(requests=opened.requests - self._requests)

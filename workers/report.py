@@ -17,13 +17,15 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from indexer.verify import NAMED, Report
-from schemas.events import Counts
+from schemas.events import Counts, Recorded, RecordQuarantined, rfc3339
 from workers.commands import Crawled
 from workers.crawl import Outcome
 from workers.kinds import KINDS
 from workers.sources_file import SourceConfig, interval_text
 
 Json = dict[str, Any]
+SHOWN_OF_QUARANTINED = 200
+"""Characters of a record in quarantine that people are shown; with --json they get what the log keeps."""
 LINE_SECONDS = 5.0
 """Where there is no terminal, a crawl says so often how far it is."""
 
@@ -94,6 +96,18 @@ def progress(what: str) -> Callable[[int], None]:
         sys.stderr.flush()
 
     return show
+
+
+def quarantined(recorded: Recorded, *, as_json: bool) -> None:
+    """A record that could not be identified: the reason, its size in bytes, and its first 64 KiB as ASCII JSON."""
+    event = recorded.event
+    assert isinstance(event, RecordQuarantined)
+    if as_json:
+        where = {"position": recorded.position, "recorded_at": rfc3339(recorded.recorded_at)}
+        json_out({"source": event.source, **where, **event.model_dump(include={"digest", "reason", "size", "text"})})
+        return
+    shown = event.text if len(event.text) <= SHOWN_OF_QUARANTINED else f"{event.text[:SHOWN_OF_QUARANTINED]}…"
+    line(f"{recorded.position:>8}", event.source, event.digest[:12], f"{event.reason}:", shown)
 
 
 def crawled(result: Crawled, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from schemas.names import Cursor
-from schemas.observations import Page
+from schemas.observations import Observation, Page, Unidentified
 from workers.fetch import Fetcher
 
 
@@ -48,6 +48,10 @@ class Kind(Protocol):
 
     def address(self, url: str, options: Any) -> str:
         """Which upstream such a source asks: another one is walked anew, whatever was known of the last."""
+        ...
+
+    def observe(self, item: Any, options: Any) -> Observation | Unidentified:
+        """One record as the source writes it, mapped: what was in quarantine is looked at again."""
         ...
 
     def supports_since(self, options: Any) -> bool:

@@ -17,7 +17,8 @@ from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.errors import LeaseLost
 from indexer.leases import STATES
-from indexer.record import HELD, QUARANTINE, read_past, record_page
+from indexer.quarantine import QUARANTINE
+from indexer.record import HELD, read_past, record_page
 from indexer.store import RECORDS
 from indexer.text import digest
 from schemas.events import Counts, RecordQuarantined, WithRecord
@@ -49,7 +50,7 @@ SEEN_NEW = (
     seen(record("com.example/a", "1.1.0")),
     seen(record("com.example/b", "1.0.0"), meta("deprecated")),
 )
-NAMELESS = Unidentified({"description": "a\ud800"}, "the record has no name")
+NAMELESS = Unidentified({"description": "a\ud800"}, "the record has no name", {"description": "a\ud800"})
 
 
 def observations() -> st.SearchStrategy[Observation]:
@@ -67,7 +68,7 @@ def observations() -> st.SearchStrategy[Observation]:
 
 
 def unidentified() -> st.SearchStrategy[Unidentified]:
-    return st.builds(Unidentified, json_values(), st.just("the record is no object"))
+    return json_values().map(lambda value: Unidentified(value, "the record is no object", value))
 
 
 PAGES = st.lists(observations() | unidentified(), max_size=8).map(lambda some: page(*some))
@@ -139,7 +140,7 @@ def test_every_difference_is_told_apart(database: Database) -> None:
     lease, state = begun(database)
     changed_a = seen({**a, "title": "new"}, meta(updated=1))
     status_b = seen(b, meta("deleted", updated=1))
-    new, strange = seen(record("com.example/e", description=5)), Unidentified([1], "the record is no object")
+    new, strange = seen(record("com.example/e", description=5)), Unidentified([1], "the record is no object", [1])
     state = recorded(database, lease, state, page(changed_a, status_b, seen(c), seen(d), new, strange))
     assert [one.event.type for one in log(database, 4)] == [
         *("listing.changed", "listing.status_changed", "listing.returned", "listing.observed", "record.quarantined"),
@@ -287,7 +288,8 @@ def test_a_lease_lost_within_the_page_undoes_it(database: Database, monkeypatch:
 
 
 def test_a_record_that_cannot_be_identified_is_quarantined_once(database: Database) -> None:
-    odd = Unidentified(["a\ud800", 2**70, "\x00"], "the record is no object")
+    strange = ["a\ud800", 2**70, "\x00"]
+    odd = Unidentified(strange, "the record is no object", strange)
     crawled(database, [page(odd, NAMELESS, odd), page(odd)])
     crawled(database, [page(NAMELESS, odd)])
     found = [one.event for one in log(database)]
@@ -301,7 +303,8 @@ def test_a_record_that_cannot_be_identified_is_quarantined_once(database: Databa
 
 
 def test_of_a_large_record_the_first_64_kib_are_kept(database: Database) -> None:
-    large = Unidentified({"a": "é" * 300_000}, "the record takes 600,008 bytes, more than 262,144")
+    item = {"a": "é" * 300_000}
+    large = Unidentified(item, "the record takes 600,008 bytes, more than 262,144", item)
     crawled(database, [page(large)])
     (found,) = log(database)
     assert isinstance(found.event, RecordQuarantined)
@@ -312,7 +315,7 @@ def test_of_a_large_record_the_first_64_kib_are_kept(database: Database) -> None
 
 
 def test_one_bad_record_does_not_stop_its_page(database: Database) -> None:
-    state = crawled(database, [page(NAMELESS, *SEEN_NEW, Unidentified(None, "the record is no object"))])
+    state = crawled(database, [page(NAMELESS, *SEEN_NEW, Unidentified(None, "the record is no object", None))])
     assert (counts(state).new, counts(state).quarantined) == (3, 2)
 
 
@@ -414,7 +417,7 @@ def test_a_crawl_killed_between_pages_resumes_at_the_first_page_not_recorded(
 FAILS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "before the events": lambda patch: patch.setattr("indexer.record.append", fail),
     "before what is held": lambda patch: patch.setattr("indexer.record.upsert", fail),
-    "before the quarantine": lambda patch: patch.setattr("indexer.record.insert_missing", fail),
+    "before the quarantine": lambda patch: patch.setattr("indexer.quarantine.keep", fail),
     "before the cursor": lambda patch: patch.setattr("indexer.record.advance", fail),
     "before the state": lambda patch: patch.setattr("indexer.leases.save", fail),
 }

@@ -99,7 +99,7 @@ def observed(item: Any) -> Observation:
 def reason(item: Any) -> str:
     found = only(parse_page(listed(item), 100, None))
     assert isinstance(found, Unidentified)
-    assert found.record == item
+    assert found.item == item
     return found.reason
 
 

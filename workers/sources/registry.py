@@ -90,6 +90,11 @@ class Registry:
         return f"{listed.hostname}{listed.path}"
 
     @staticmethod
+    def observe(item: Any, options: RegistryOptions) -> Observation | Unidentified:  # noqa: ARG004 - other kinds ask
+        """One item of its list, mapped."""
+        return observe(item)
+
+    @staticmethod
     def supports_since(options: RegistryOptions) -> bool:
         """Whether the registry knows updated_since."""
         return options.since
@@ -169,7 +174,7 @@ def parse_page(
         raise SourceMalformed(
             f"{where}: the page names itself as the next one, so the walk would not end; tell its operator"
         )
-    return Page(tuple(_observed(item) for item in items), following)
+    return Page(tuple(map(observe, items)), following)
 
 
 def _next_cursor(value: dict[str, Any], full: bool, where: str) -> Cursor | None:
@@ -200,24 +205,33 @@ def _refuse_unknown_cursor(said: dict[str, Any], full: bool, where: str) -> None
         )
 
 
-def _observed(item: Any) -> Observation | Unidentified:
+def observe(item: Any) -> Observation | Unidentified:
+    """One item of a list, mapped."""
     record, meta = unwrap(item)
+    refused = _refused(record, meta)
+    if refused is not None:
+        return Unidentified(item, refused, record if isinstance(record, dict) else item)
+    name, version = identify(record), _version(record)
+    assert name is not None, "what has no name is refused"
+    return Observation(ListingKey(storable(name)), name, version, record, meta, read_about(meta))
+
+
+def _refused(record: Any, meta: Any) -> str | None:
+    """Why no listing can be found for a record, or none can be kept; None where one can."""
     if not isinstance(record, dict):
-        return Unidentified(item, "the record is no object")
+        return "the record is no object"
     name = identify(record)
     if name is None:
-        return Unidentified(item, "the record has no name")
-    version = _version(record)
-    key = storable(name)
-    if not fits(key):
-        return Unidentified(item, "the record's name is too long")
-    if not fits(slot(version)):
-        return Unidentified(item, "the record's version is too long")
+        return "the record has no name"
+    if not fits(storable(name)):
+        return "the record's name is too long"
+    if not fits(slot(_version(record))):
+        return "the record's version is too long"
     for part, what in ((record, "the record"), (meta, "what the registry says about the record")):
         size = _size(part)
         if size > LARGEST_RECORD:
-            return Unidentified(item, f"{what} takes {size:,} bytes, more than {LARGEST_RECORD:,}")
-    return Observation(ListingKey(key), name, version, record, meta, read_about(meta))
+            return f"{what} takes {size:,} bytes, more than {LARGEST_RECORD:,}"
+    return None
 
 
 def _version(record: Mapping[str, Any]) -> Any:
