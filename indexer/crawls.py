@@ -55,8 +55,8 @@ class CrawlState(BaseModel):
     """Where a source stands.
 
     `address` is where it was asked last, `crawl` the crawl under way, `walk` the walk that is not complete, `mark` the
-    time the next increment asks from, `full_at` the start of the last complete full walk, `last_mode` and `failed` what
-    the last crawl was and came to.
+    time the next increment asks from, `full_at` the start of the last complete full walk, `last_mode` what the last
+    crawl was, `failures` how many failed in a row, the last one at `failed_at`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -68,7 +68,13 @@ class CrawlState(BaseModel):
     full_at: datetime | None = None
     completed_at: datetime | None = None
     last_mode: Mode | None = None
-    failed: bool = False
+    failures: int = 0
+    failed_at: datetime | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last crawl failed."""
+        return self.failures > 0
 
 
 def asked_at(state: CrawlState, address: str) -> CrawlState:
@@ -136,13 +142,22 @@ def completed(state: CrawlState, *, at: datetime) -> CrawlState:
             "full_at": walk.started_at if complete else state.full_at,
             "completed_at": at,
             "last_mode": walk.mode,
-            "failed": False,
+            "failures": 0,
+            "failed_at": None,
         }
     )
 
 
-def failed(state: CrawlState, *, resume: bool) -> CrawlState:
+def failed(state: CrawlState, *, at: datetime, resume: bool) -> CrawlState:
     """The state once a crawl failed; `resume` keeps the walk for the next crawl, else that one starts again."""
     assert state.walk is not None
     kept = state.walk if resume else None
-    return state.model_copy(update={"crawl": None, "walk": kept, "last_mode": state.walk.mode, "failed": True})
+    return state.model_copy(
+        update={
+            "crawl": None,
+            "walk": kept,
+            "last_mode": state.walk.mode,
+            "failures": state.failures + 1,
+            "failed_at": at,
+        }
+    )

@@ -75,6 +75,13 @@ def release(connection: Connection, lease: Lease) -> None:
     )
 
 
+def live_holders(connection: Connection) -> dict[SourceName, str]:
+    """Who crawls now, by source: leases that have not run out, of holders not known to be dead."""
+    now = _now(connection)
+    rows = connection.execute(select(STATES.c.source, STATES.c.holder).where(STATES.c.held_until > now))
+    return {row.source: row.holder for row in rows if row.holder is not None and _alive(row.holder)}
+
+
 def ensure_row(connection: Connection, source: SourceName) -> None:
     """Makes a source's row, where there is none yet."""
     insert_missing(connection, STATES, [{"source": source, "lease": 0, "held_until": 0, "state": "{}"}])

@@ -24,7 +24,8 @@ def _add_walk_to_quarantine(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE quarantine ADD COLUMN walk BIGINT NOT NULL DEFAULT 0"))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_walk_to_quarantine)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_walk_to_quarantine, _create)
+"""Tables that are new since the first time are made by making those that are not there."""
 
 
 def migrate(database: Database) -> None:

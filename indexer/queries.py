@@ -1,7 +1,7 @@
 """Reads for others: an entry, its history, and where every source and projection stands. Changes nothing."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,9 +17,17 @@ from indexer.projections import catalogue, runner
 from indexer.projections.catalogue import ENTRIES, VERSIONS
 from indexer.projections.runner import live_build
 from indexer.quarantine import QUARANTINE
-from indexer.store import EVENTS, RECORDS, read_streams
+from indexer.store import EVENTS, RECORDS, read_positions, read_streams
 from indexer.versions import Version
-from schemas.events import Recorded, rfc3339
+from schemas.events import (
+    Counts,
+    CrawlCompleted,
+    CrawlFailed,
+    CrawlParked,
+    CrawlStarted,
+    Recorded,
+    rfc3339,
+)
 from schemas.names import ServerName, SourceName, crawls_stream, document_id, listing_stream
 
 Json = dict[str, Any]
@@ -118,6 +126,12 @@ def standings(connection: Connection) -> dict[SourceName, SourceStanding]:
     }
 
 
+def crawl_state(connection: Connection, source: SourceName) -> CrawlState:
+    """Where a source stands; as one that was never crawled where nothing is known of it."""
+    found = connection.scalar(select(STATES.c.state).where(STATES.c.source == source))
+    return CrawlState() if found is None else CrawlState.model_validate_json(found)
+
+
 def last_failure(connection: Connection, source: SourceName) -> str | None:
     """The sentence of the crawl that failed last."""
     query = (
@@ -128,6 +142,51 @@ def last_failure(connection: Connection, source: SourceName) -> str | None:
     )
     data = connection.scalar(query)
     return None if data is None else str(json.loads(data)["error"])
+
+
+def past_crawls(connection: Connection, sources: Sequence[SourceName], limit: int) -> list[Json]:
+    """The last crawls of some sources, in the order in which they began; those under way too."""
+    streams = [crawls_stream(source) for source in sources]
+    begun = EVENTS.alias()
+    last = (
+        select(begun.c.crawl)
+        .where(begun.c.stream.in_(streams), begun.c.type == "crawl.started")
+        .order_by(begun.c.position.desc())
+        .limit(limit)
+    )
+    query = select(EVENTS.c.position).where(
+        EVENTS.c.stream.in_(streams), EVENTS.c.type.like("crawl.%"), EVENTS.c.crawl.in_(last)
+    )
+    found: dict[str | None, Json] = {}
+    for recorded in read_positions(connection, query):
+        if isinstance(recorded.event, CrawlStarted):
+            found[recorded.crawl] = _crawl_begun(recorded, recorded.event)
+        elif isinstance(recorded.event, CrawlCompleted | CrawlFailed | CrawlParked):
+            found[recorded.crawl] |= _crawl_ended(recorded, recorded.event)
+    return list(found.values())
+
+
+def _crawl_begun(recorded: Recorded, event: CrawlStarted) -> Json:
+    return {
+        "source": event.source,
+        "mode": event.mode,
+        "status": "unfinished",
+        "started_at": rfc3339(recorded.recorded_at),
+        "ended_at": None,
+        **dict.fromkeys((*Counts.model_fields, "missed", "silent", "seconds", "error")),
+    }
+
+
+def _crawl_ended(recorded: Recorded, event: CrawlCompleted | CrawlFailed | CrawlParked) -> Json:
+    return {
+        "status": event.type.removeprefix("crawl."),
+        "ended_at": rfc3339(recorded.recorded_at),
+        **event.counts.model_dump(),
+        "missed": getattr(event, "missed", None),
+        "silent": getattr(event, "silent", None),
+        "seconds": event.seconds,
+        "error": getattr(event, "error", None),
+    }
 
 
 def _version(version: Version) -> Json:

@@ -100,6 +100,16 @@ class CrawlStateRow(SQLModel, table=True):
     state: str = text_column()
 
 
+class ScheduleRow(SQLModel, table=True):
+    """What a person and the schedule last said of a source: whether it is paused, and when a crawl was asked for."""
+
+    __tablename__ = "schedule"
+
+    source: str = text_column(key=True)
+    paused: bool = False
+    asked_at: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+
+
 class BudgetRow(SQLModel, table=True):
     """When each host may be asked again; shared by all processes."""
 

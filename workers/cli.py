@@ -25,10 +25,12 @@ from schemas.events import cloud_event, event_schema
 from schemas.names import ServerName, SourceName, storable
 from workers import report
 from workers.client import spare_loopback
-from workers.commands import check_sources, chosen, crawl_sources, search_index, status_of
+from workers.commands import check_sources, chosen, crawl_sources, pause_source, search_index
 from workers.doctor import examine
 from workers.reexamination import reexamine
 from workers.settings import read_settings
+from workers.standing import status_of
+from workers.up import run_up
 from workers.wiring import Wiring
 
 FAILED, USAGE, ATTENTION, INTERRUPTED = 1, 2, 3, 130
@@ -192,6 +194,46 @@ def sources_check(
     report.checked(checked, as_json=as_json)
     if not all(one["ok"] for one in checked):
         raise typer.Exit(FAILED)
+
+
+@app.command(epilog="Example: mcp-indexer crawls official --limit 10")
+def crawls(
+    source: Annotated[str | None, typer.Argument(help="A source's name; all by default.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the last ones.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Past crawls, in the order in which they began."""
+    with wired() as wiring:
+        named = chosen(wiring.sources, [] if source is None else [source], all_of_them=True)
+        with wiring.database.read() as connection:
+            found = queries.past_crawls(connection, [SourceName(one.name) for one in named], limit)
+    report.past_crawls(found, as_json=as_json)
+
+
+@app.command(epilog="Example: mcp-indexer pause official")
+def pause(source: Annotated[str, typer.Argument(help="The source's name.")]) -> None:
+    """No crawls of a source for now; one under way ends at its next page."""
+    with wired() as wiring:
+        pause_source(wiring, source, paused=True)
+    report.say(f"{source} is paused; `mcp-indexer resume {source}` lets it be crawled again.")
+
+
+@app.command(epilog="Example: mcp-indexer resume official")
+def resume(source: Annotated[str, typer.Argument(help="The source's name.")]) -> None:
+    """Let a paused source be crawled again, at once where it is due."""
+    with wired() as wiring:
+        pause_source(wiring, source, paused=False)
+    report.say(f"{source} may be crawled again.")
+
+
+@app.command(epilog="Example: mcp-indexer up --concurrency 2")
+def up(
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="How many tasks the worker does at once.")] = 2,
+) -> None:
+    """Worker, schedule and embedded Meilisearch in one process tree, until interrupted."""
+    with wired() as wiring:
+        status = run_up(wiring, concurrency)
+    raise typer.Exit(status)
 
 
 @app.command(epilog="Example: mcp-indexer quarantine official --json")

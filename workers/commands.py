@@ -1,15 +1,14 @@
-"""What the larger commands do: crawl several sources, check them, say where they stand."""
+"""What the larger commands do: crawl several sources, check them, pause them, search."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from indexer import queries
 from indexer.crawls import CrawlState
 from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable, LeaseHeld, LeaseLost, McpIndexerError
-from indexer.queries import SourceStanding
+from indexer.scheduling import pause, read_schedule
 from indexer.search import SearchIndex
 from indexer.store import last_position
 from schemas.events import Counts
@@ -23,9 +22,6 @@ from workers.wiring import Wiring
 Json = dict[str, Any]
 Crawling = Callable[[str], AbstractContextManager[Callable[[Counts], None]]]
 """Shows a crawl of a source while it goes on: called with what it came to so far."""
-
-STALE_AFTER = 2
-"""A source is stale when its last completed crawl is longer ago than so many of its intervals."""
 
 
 @contextmanager
@@ -60,20 +56,25 @@ class Crawled:
         return 3 if "parked" in statuses else 0
 
 
-def chosen(sources: list[SourceConfig], names: list[str]) -> list[SourceConfig]:
-    """The named sources, or all that are enabled. Raises ConfigurationError for a name that is not configured."""
+def chosen(sources: list[SourceConfig], names: list[str], *, all_of_them: bool = False) -> list[SourceConfig]:
+    """The named sources; without names those that are enabled, or `all_of_them`.
+
+    Raises ConfigurationError for a name that is not configured.
+    """
     known = {source.name: source for source in sources}
     for name in names:
         if name not in known:
             raise ConfigurationError(f"There is no source {name!r}; configured are {', '.join(sorted(known))}.")
-    return [known[name] for name in dict.fromkeys(names)] if names else [one for one in sources if one.enabled]
+    if names:
+        return [known[name] for name in dict.fromkeys(names)]
+    return [source for source in sources if source.enabled or all_of_them]
 
 
 def crawl_sources(
     wiring: Wiring, names: list[str], *, audit: bool = False, max_pages: int | None = None, crawling: Crawling = _unseen
 ) -> Crawled:
     """Crawls sources one after the other, and brings the index over what they said; `crawling` shows it."""
-    configs = chosen(wiring.sources, names)
+    configs = _not_paused(wiring, chosen(wiring.sources, names), by_name=bool(names))
     wiring.check_meilisearch()
     for config in configs:
         if not config.enabled:
@@ -93,6 +94,40 @@ def crawl_sources(
     return _crawled(wiring, outcomes, indexing.error)
 
 
+def _not_paused(wiring: Wiring, configs: list[SourceConfig], *, by_name: bool) -> list[SourceConfig]:
+    """The sources without those that are paused. Raises ConfigurationError where one of those was named."""
+    with wiring.database.read() as connection:
+        paused = {name for name, one in read_schedule(connection).items() if one.paused}
+    for config in configs:
+        if by_name and config.name in paused:
+            raise ConfigurationError(
+                f"The source {config.name!r} is paused; `mcp-indexer resume {config.name}` lets it be crawled again."
+            )
+    return [config for config in configs if config.name not in paused]
+
+
+def pause_source(wiring: Wiring, name: str, *, paused: bool) -> None:
+    """Pauses a source, or resumes it. Raises ConfigurationError for a name that is not configured."""
+    (config,) = chosen(wiring.sources, [name])
+    with wiring.database.write() as connection:
+        pause(connection, SourceName(config.name), paused=paused)
+
+
+def begin_crawl(wiring: Wiring, config: SourceConfig, *, audit: bool = False) -> Crawl:
+    """Begins a crawl of a source, or goes on with the one that was interrupted. Raises LeaseHeld."""
+    kind = KINDS[config.kind]
+    options = kind.Options.model_validate(config.options)
+    return Crawl(
+        wiring.database,
+        SourceName(config.name),
+        kind.supports_since(options),
+        clock=wiring.clock,
+        address=kind.address(config.url, options),
+        audit=audit,
+        audit_every=config.audit_every,
+    )
+
+
 def _crawl_one(
     wiring: Wiring,
     config: SourceConfig,
@@ -103,19 +138,8 @@ def _crawl_one(
     max_pages: int | None,
 ) -> Outcome:
     name = SourceName(config.name)
-    kind = KINDS[config.kind]
-    options = kind.Options.model_validate(config.options)
-    supports_since = kind.supports_since(options)
     try:
-        crawl = Crawl(
-            wiring.database,
-            name,
-            supports_since,
-            clock=wiring.clock,
-            address=kind.address(config.url, options),
-            audit=audit,
-            audit_every=config.audit_every,
-        )
+        crawl = begin_crawl(wiring, config, audit=audit)
     except LeaseHeld as error:
         return Outcome(name, None, "failed", error=str(error))
     with crawling(config.name) as show:
@@ -180,63 +204,3 @@ def check_sources(wiring: Wiring, names: list[str]) -> list[Json]:
         else:
             found.append({"name": config.name, "ok": True, "records": len(page.records), "error": None})
     return found
-
-
-def status_of(wiring: Wiring) -> Json:
-    """Where every configured source and every projection stands."""
-    configs = wiring.sources
-    now = wiring.clock()
-    with wiring.database.read() as connection:
-        standings = queries.standings(connection)
-        sources = [_standing(config, standings[SourceName(config.name)], now) for config in configs]
-        for source in sources:
-            source["error"] = queries.last_failure(connection, source["name"]) if source["state"] == "failing" else None
-        projections = queries.projections(connection)
-        position = last_position(connection)
-    return {"sources": sources, "log": {"position": position}, "projections": projections, "index": _index(wiring)}
-
-
-def _standing(config: SourceConfig, standing: SourceStanding, now: datetime) -> Json:
-    state = standing.state
-    completed = state.completed_at
-    return {
-        "name": config.name,
-        "kind": config.kind,
-        "state": freshness(state, config.every, now) if config.enabled else "paused",
-        "last_crawl": last_crawl(state, standing.holder),
-        "last_completed": queries.time_text(completed),
-        "next_due": queries.time_text(now if completed is None else completed + config.every)
-        if config.enabled
-        else None,
-        "listings": standing.listings,
-        "versions": standing.versions,
-        "invalid": standing.invalid,
-        "quarantined": standing.quarantined,
-        "holder": standing.holder,
-    }
-
-
-def last_crawl(state: CrawlState, holder: str | None) -> Json | None:
-    """What the last crawl was and came to, the one under way included; None before the first."""
-    if state.walk is not None and state.crawl is not None:
-        return {"mode": state.walk.mode, "status": "interrupted" if holder is None else "running"}
-    if state.last_mode is None:
-        return None
-    return {"mode": state.last_mode, "status": "failed" if state.failed else "completed"}
-
-
-def freshness(state: CrawlState, every: timedelta, now: datetime) -> str:
-    """How far a source can be relied on: never crawled to the end, failing, stale, or fresh."""
-    if state.failed:
-        return "failing"
-    if state.completed_at is None:
-        return "never"
-    return "stale" if now - state.completed_at > STALE_AFTER * every else "fresh"
-
-
-def _index(wiring: Wiring) -> Json:
-    try:
-        index = wiring.index()
-        return {"uid": index.uid, "url": index.url, "documents": index.count(), "error": None}
-    except McpIndexerError as error:
-        return {"uid": wiring.settings.index, "url": wiring.settings.meili_url, "documents": None, "error": str(error)}

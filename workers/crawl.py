@@ -22,6 +22,7 @@ from indexer.database import Database
 from indexer.errors import (
     ConfigurationError,
     LeaseLost,
+    McpIndexerError,
     SourceMalformed,
     SourceRefused,
     SourceUnavailable,
@@ -120,6 +121,10 @@ class Crawl:
         beat.start()
         try:
             return self._run(opened, max_pages, stop, progress, recorded)
+        except BaseException:
+            with suppress(McpIndexerError):  # whatever it was, the next crawl need not wait
+                self.release()
+            raise
         finally:
             self._over.set()
             beat.join()
@@ -152,10 +157,6 @@ class Crawl:
             return self._fail(str(error), opened, resume=True)
         except (SourceRefused, SourceMalformed, ConfigurationError) as error:
             return self._fail(str(error), opened, resume=False)
-        except StoreUnavailable:
-            with suppress(StoreUnavailable):  # a full disk takes no more events, and may still take this
-                self.release()
-            raise
         except KeyboardInterrupt:
             self.release()
             return replace(self._outcome("interrupted"), by_hand=True)
@@ -267,7 +268,7 @@ class Crawl:
                     error=error,
                 ),
             )
-            leases.save(connection, self._lease, crawls.failed(self.state, resume=resume))
+            leases.save(connection, self._lease, crawls.failed(self.state, at=self._clock(), resume=resume))
             leases.release(connection, self._lease)
         return outcome
 

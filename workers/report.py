@@ -98,6 +98,17 @@ def progress(what: str) -> Callable[[int], None]:
     return show
 
 
+def past_crawls(crawls: list[Json], *, as_json: bool) -> None:
+    """Past crawls, one a line."""
+    if as_json:
+        for crawl in crawls:
+            json_out(crawl)
+        return
+    columns = ["started_at", "source", "mode", "status", "pages", "requests", "observed", "new", "changed"]
+    columns += ["status_changed", "unchanged", "missed", "seconds", "error"]
+    table(columns, [[crawl[column] for column in columns] for crawl in crawls])
+
+
 def quarantined(recorded: Recorded, *, as_json: bool) -> None:
     """A record that could not be identified: the reason, its size in bytes, and its first 64 KiB as ASCII JSON."""
     event = recorded.event

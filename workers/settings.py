@@ -11,6 +11,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from indexer.errors import ConfigurationError
 
+EMBEDDED_BROKER = "filesystem://localhost//"
+
 
 class Settings(BaseSettings):
     """What an operator sets in the environment."""
@@ -20,6 +22,7 @@ class Settings(BaseSettings):
     home: Path = Path(".mcp-indexer")
     sources: Path = Path("sources.toml")
     database_url: SecretStr | None = None
+    broker_url: SecretStr | None = None
     meili_url: str | None = Field(default=None, pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")
     meili_key: SecretStr | None = None
     meili_binary: str | None = None
@@ -32,6 +35,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.home.resolve() / 'log.sqlite'}"
+
+    @property
+    def broker(self) -> str:
+        """The broker's URL: the one that is set, or the folder under home that needs none to be installed."""
+        return EMBEDDED_BROKER if self.broker_url is None else self.broker_url.get_secret_value()
 
 
 _WANTED = {

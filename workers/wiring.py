@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,9 +43,15 @@ class OpenedSource:
 class Wiring:
     """What one process works with, each part made when it is first needed, closed together."""
 
-    def __init__(self, settings: Settings, say: Callable[[str], None], clock: Clock = machine_clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        say: Callable[[str], None],
+        clock: Clock = machine_clock,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.settings, self.clock = settings, clock
-        self._say = say
+        self._say, self._sleep = say, sleep
         self._embedded: EmbeddedMeilisearch | None = None
         gc.set_threshold(50_000, 20, 50)  # records come and go by the thousand, in no cycles: a twentieth less CPU
 
@@ -59,9 +66,9 @@ class Wiring:
             raise
         return database
 
-    @cached_property
+    @property
     def sources(self) -> list[SourceConfig]:
-        """The configured sources; what changed about them since the log last heard is appended."""
+        """The sources as they are configured now; what changed about them since the log last heard is appended."""
         sources = read_sources(self.settings.sources)
         remember_sources(self.database, [source.configured() for source in sources], at=self.clock())
         return sources
@@ -97,6 +104,7 @@ class Wiring:
             secrets=[token] if token else [],
             jitter=random.random,
             clock=self.clock,
+            sleep=self._sleep,
         )
         return OpenedSource(kind(config.url, options, fetcher), fetcher)
 

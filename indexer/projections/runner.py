@@ -14,7 +14,7 @@ from indexer.database import Database
 from indexer.projections import catalogue
 from indexer.projections.tail import Tail
 from indexer.sql import upsert
-from indexer.store import PAGE_EVENTS, read_log
+from indexer.store import PAGE_EVENTS, last_position, read_log
 from indexer.tables import CheckpointRow, table
 from schemas.names import Position
 
@@ -66,6 +66,13 @@ def live_build(connection: Connection) -> int:
     """The build of the catalogue that is read."""
     checkpoint = read_checkpoint(connection, LIVE)
     return 0 if checkpoint is None else int(checkpoint.target)
+
+
+def lags(connection: Connection) -> bool:
+    """Whether the log has events that the catalogue or the index has not."""
+    end = last_position(connection)
+    views = [read_checkpoint(connection, name) for name in (LIVE, "documents")]
+    return end > 0 and any(view is None or view.position < end for view in views)
 
 
 def catch_up(

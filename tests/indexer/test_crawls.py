@@ -85,8 +85,8 @@ def test_the_mark_moves_only_when_the_walk_completed() -> None:
     state, _ = begun(DONE, 60)
     state = walked(state, "a", served=at(60))
     assert state.mark == at(-10)
-    assert failed(state, resume=True).mark == at(-10)
-    assert failed(state, resume=False).mark == at(-10)
+    assert failed(state, at=at(0), resume=True).mark == at(-10)
+    assert failed(state, at=at(0), resume=False).mark == at(-10)
     assert completed(walked(state, None), at=at(70)).mark == at(50)
 
 
@@ -106,7 +106,7 @@ def test_an_increment_does_not_count_as_a_full_walk() -> None:
 
 
 def test_a_completed_walk_forgets_that_one_failed() -> None:
-    state, _ = begun(failed(begun(DONE, 10)[0], resume=False), 60)
+    state, _ = begun(failed(begun(DONE, 10)[0], at=at(0), resume=False), 60)
     assert state.failed
     assert not completed(walked(state, None), at=at(61)).failed
 
@@ -125,7 +125,7 @@ def test_a_walk_that_failed_goes_on_in_a_new_crawl_with_the_same_mark() -> None:
     before = walked(begun(DONE, 60, crawl=A)[0], "a", "b", served=at(60))
     counts = Counts(observed=5, new=5)
     before = before.model_copy(update={"walk": walk(before).model_copy(update={"counts": counts, "seconds": 3.0})})
-    left = failed(before, resume=True)
+    left = failed(before, at=at(0), resume=True)
     assert (left.crawl, left.failed) == (None, True)
     state, new = begun(left, 70)
     assert new
@@ -135,7 +135,7 @@ def test_a_walk_that_failed_goes_on_in_a_new_crawl_with_the_same_mark() -> None:
 
 
 def test_a_walk_that_was_refused_starts_again() -> None:
-    left = failed(walked(begun(DONE, 60, crawl=A)[0], "a", served=at(60)), resume=False)
+    left = failed(walked(begun(DONE, 60, crawl=A)[0], "a", served=at(60)), at=at(60), resume=False)
     assert left.walk is None
     state, new = begun(left, 70)
     assert new
@@ -144,7 +144,7 @@ def test_a_walk_that_was_refused_starts_again() -> None:
 
 def test_an_unfinished_increment_gives_way_to_an_audit() -> None:
     before = walked(begun(DONE, 60, crawl=A)[0], "a", served=at(60))
-    for left in (before, failed(before, resume=True)):
+    for left in (before, failed(before, at=at(0), resume=True)):
         state, new = begun(left, 70, audit=True)
         assert new
         assert walk(state) == Walk(mode="audit", started_at=at(70))
@@ -153,7 +153,7 @@ def test_an_unfinished_increment_gives_way_to_an_audit() -> None:
 @pytest.mark.parametrize("resume", [None, True])
 def test_a_walk_of_more_than_a_day_starts_again(resume: bool | None) -> None:
     before = walked(begun(DONE, 0, audit=True, crawl=A)[0], "a", served=at(0))
-    left = before if resume is None else failed(before, resume=resume)
+    left = before if resume is None else failed(before, at=at(0), resume=resume)
     day = crawls.STALE_WALK / timedelta(minutes=1)
     state, new = begun(left, day - 1)
     assert walk(state).cursor == "a"
@@ -206,7 +206,7 @@ def test_a_circle_is_noticed_over_interruptions_too() -> None:
         if repeats(walk(state), following):
             break
         state = walked(state, following)
-        state = CrawlState.model_validate_json(failed(state, resume=True).model_dump_json())
+        state = CrawlState.model_validate_json(failed(state, at=at(0), resume=True).model_dump_json())
         state, _ = begun(state, 1)
     else:
         pytest.fail("never noticed")

@@ -7,9 +7,10 @@ import pytest
 from indexer.crawls import CrawlState
 from indexer.errors import ConfigurationError
 from schemas.names import SourceName
-from workers.commands import Crawled, chosen, freshness
+from workers.commands import Crawled, chosen
 from workers.crawl import CrawlStatus, Outcome
 from workers.sources_file import SourceConfig
+from workers.standing import freshness
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -68,8 +69,8 @@ def test_an_index_that_lags_is_a_failure_whatever_the_sources_came_to() -> None:
     ("state", "found"),
     [
         (CrawlState(), "never"),
-        (CrawlState(failed=True), "failing"),
-        (CrawlState(completed_at=NOW, failed=True), "failing"),
+        (CrawlState(failures=1), "failing"),
+        (CrawlState(completed_at=NOW, failures=1), "failing"),
         (CrawlState(completed_at=NOW), "fresh"),
         (CrawlState(completed_at=NOW - 2 * HOUR), "fresh"),
         (CrawlState(completed_at=NOW - 2 * HOUR - timedelta(microseconds=1)), "stale"),

@@ -1,0 +1,102 @@
+"""The Celery app: `celery -A workers.app worker`, `beat`, `inspect` and the rest work as Celery's users expect.
+
+Two queues: `crawling` waits for upstreams, `projecting` for the database and Meilisearch. A plain worker takes both; a
+team may start workers for each with `-Q`. Nothing here connects to anything before it is used.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, signals
+
+from indexer.errors import ConfigurationError
+from workers import stopping, tasks
+from workers.client import spare_loopback
+from workers.settings import EMBEDDED_BROKER, Settings, read_settings
+
+DUE_SECONDS = 2.0
+"""So often beat has the database asked what is due."""
+VISIBLE_AGAIN_SECONDS = 600
+"""Redis gives a message to another worker when it was not done in that time: twenty slices."""
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """Celery's settings. Raises ConfigurationError where the embedded broker's folder cannot be made."""
+    return {
+        "broker_url": settings.broker,
+        "broker_transport_options": _transport(settings),
+        "broker_connection_retry_on_startup": True,
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "task_ignore_result": True,
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "task_default_queue": "projecting",
+        "task_routes": {"crawl.*": {"queue": "crawling"}},
+        "task_queues": {name: {"exchange": name, "routing_key": name} for name in ("crawling", "projecting")},
+        "enable_utc": True,
+        "timezone": "UTC",
+        "beat_schedule": {
+            "due": {"task": "schedule.due", "schedule": DUE_SECONDS, "options": {"expires": DUE_SECONDS}}
+        },
+        "beat_max_loop_interval": DUE_SECONDS,
+        "beat_schedule_filename": str(_made(settings.home) / "beat"),
+        "worker_hijack_root_logger": False,
+    }
+
+
+def _transport(settings: Settings) -> dict[str, Any]:
+    if settings.broker == EMBEDDED_BROKER:
+        folder = _made(settings.home / "broker")
+        messages, control = str(_made(folder / "messages")), str(_made(folder / "control"))
+        return {"data_folder_in": messages, "data_folder_out": messages, "control_folder": control}
+    if settings.broker.startswith(("redis", "sentinel")):
+        return {"visibility_timeout": VISIBLE_AGAIN_SECONDS}
+    return {}
+
+
+def _made(folder: Path) -> Path:
+    """A folder that only its owner reads, made where it is missing."""
+    try:
+        folder.resolve().mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder {folder} cannot be made: {error.strerror}; set MCP_INDEXER_HOME to where you can write."
+        ) from error
+    return folder.resolve()
+
+
+def _from_environment() -> dict[str, Any]:
+    try:
+        return configuration(read_settings())
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+
+
+app = Celery("mcp-indexer")
+app.add_defaults(_from_environment)
+app.set_default()
+
+
+@signals.worker_shutting_down.connect(weak=False)
+def _stop(**_: object) -> None:
+    stopping.stop()
+
+
+@signals.worker_process_init.connect(weak=False)
+@signals.worker_init.connect(weak=False)
+def _begin(**_: object) -> None:
+    spare_loopback()
+
+
+@signals.worker_process_shutdown.connect(weak=False)
+@signals.worker_shutdown.connect(weak=False)
+def _close(**_: object) -> None:
+    if tasks.wiring.cache_info().currsize:
+        tasks.wiring().close()

@@ -1,0 +1,122 @@
+"""A bounded slice of a source's crawl: what a worker does at one go.
+
+A walk may take hours, and no message is to be held so long, nor a worker kept from stopping: so a slice ends after so
+many seconds or pages, and the next one goes on where it stood.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from indexer.errors import LeaseHeld, LeaseLost
+from indexer.leases import live_holders
+from indexer.projections.runner import lags
+from indexer.queries import crawl_state
+from indexer.scheduling import NEVER, Scheduled, is_paused, note_asked, read_schedule
+from schemas.names import SourceName
+from workers.commands import begin_crawl
+from workers.crawl import Outcome
+from workers.schedule import due_at, to_ask
+from workers.sources_file import SourceConfig
+from workers.stopping import stopping
+from workers.wiring import Wiring
+
+SLICE_SECONDS = 30.0
+SLICE_PAGES = 200
+WAKE_SECONDS = 2.0
+"""While a slice records news, projections are woken so often."""
+
+log = logging.getLogger(__name__)
+
+
+def crawl_slice(wiring: Wiring, name: str, wake: Callable[[], Any]) -> bool:
+    """Crawls a source for a while, where that is due; whether the crawl is to go on at once.
+
+    A message that comes twice, late or by hand finds nothing due. `wake` is called when there is news.
+    """
+    config = next((one for one in wiring.sources if one.name == name), None)
+    if config is None or not _is_due(wiring, config):
+        return False
+    try:
+        outcome = _crawl(wiring, config, wake)
+    except LeaseHeld as error:
+        log.info("%s", error)
+        return False
+    except LeaseLost as error:
+        log.warning("%s", error)
+        return False
+    level = logging.WARNING if outcome.status == "failed" else logging.INFO
+    log.log(level, "%s: %s", name, outcome.error or outcome.status, extra={"source": name, "counts": outcome.counts})
+    return outcome.status == "interrupted" and not _paused(wiring, config)
+
+
+def sources_to_ask(wiring: Wiring) -> list[str]:
+    """The sources of which a crawl is to be asked for now; notes that it was."""
+    configs, now = wiring.sources, wiring.clock()
+    with wiring.database.read() as connection:
+        schedule, held = read_schedule(connection), live_holders(connection)
+        wanted = [
+            config.name
+            for config in configs
+            if to_ask(
+                config,
+                crawl_state(connection, SourceName(config.name)),
+                schedule.get(SourceName(config.name), Scheduled()),
+                held=config.name in held,
+                now=now,
+            )
+        ]
+    for name in wanted:
+        note(wiring, name)
+    return wanted
+
+
+def note(wiring: Wiring, name: str, *, begun: bool = False) -> None:
+    """Notes that a crawl of a source was asked for; or that it has begun: where it ends half-way, it is asked for at
+    once.
+    """
+    with wiring.database.write() as connection:
+        note_asked(connection, SourceName(name), at=NEVER if begun else wiring.clock())
+
+
+def projections_lag(wiring: Wiring) -> bool:
+    """Whether the log has what the catalogue or the index has not."""
+    with wiring.database.read() as connection:
+        return lags(connection)
+
+
+def _crawl(wiring: Wiring, config: SourceConfig, wake: Callable[[], Any]) -> Outcome:
+    opened = wiring.open_source(config)  # before the lease: what is wrong with it is no crawl
+    crawl = begin_crawl(wiring, config)
+    note(wiring, config.name, begun=True)
+    until, pages, woken, news = time.monotonic() + SLICE_SECONDS, 0, time.monotonic(), False
+
+    def stop() -> bool:
+        nonlocal pages
+        pages += 1
+        return pages >= SLICE_PAGES or time.monotonic() > until or stopping() or _paused(wiring, config)
+
+    def recorded(_: object) -> None:
+        nonlocal woken, news
+        news = True
+        if time.monotonic() - woken >= WAKE_SECONDS:
+            wake()
+            woken = time.monotonic()
+
+    outcome = crawl.run(opened, stop=stop, recorded=recorded)
+    if news:
+        wake()
+    return outcome
+
+
+def _is_due(wiring: Wiring, config: SourceConfig) -> bool:
+    name = SourceName(config.name)
+    with wiring.database.read() as connection:
+        due = due_at(config, crawl_state(connection, name), read_schedule(connection).get(name, Scheduled()))
+    return due is not None and due <= wiring.clock()
+
+
+def _paused(wiring: Wiring, config: SourceConfig) -> bool:
+    with wiring.database.read() as connection:
+        return is_paused(connection, SourceName(config.name))

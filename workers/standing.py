@@ -1,0 +1,84 @@
+"""Where every source, the log, every projection and the index stand: what `status` says."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from indexer import queries
+from indexer.crawls import CrawlState
+from indexer.errors import McpIndexerError
+from indexer.queries import SourceStanding
+from indexer.scheduling import Scheduled, read_schedule
+from indexer.store import last_position
+from schemas.names import SourceName
+from workers.schedule import due_at
+from workers.sources_file import SourceConfig
+from workers.wiring import Wiring
+
+Json = dict[str, Any]
+
+STALE_AFTER = 2
+"""A source is stale when its last completed crawl is longer ago than so many of its intervals."""
+
+
+def status_of(wiring: Wiring) -> Json:
+    """Where every configured source and every projection stands."""
+    configs = wiring.sources
+    now = wiring.clock()
+    with wiring.database.read() as connection:
+        standings, schedule = queries.standings(connection), read_schedule(connection)
+        sources = [_standing(config, standings, schedule, now) for config in configs]
+        for source in sources:
+            source["error"] = queries.last_failure(connection, source["name"]) if source["state"] == "failing" else None
+        projections = queries.projections(connection)
+        position = last_position(connection)
+    return {"sources": sources, "log": {"position": position}, "projections": projections, "index": _index(wiring)}
+
+
+def _standing(
+    config: SourceConfig,
+    standings: dict[SourceName, SourceStanding],
+    schedule: dict[SourceName, Scheduled],
+    now: datetime,
+) -> Json:
+    standing = standings[SourceName(config.name)]
+    state = standing.state
+    due = due_at(config, state, schedule.get(SourceName(config.name), Scheduled()))
+    return {
+        "name": config.name,
+        "kind": config.kind,
+        "state": "paused" if due is None else freshness(state, config.every, now),
+        "last_crawl": last_crawl(state, standing.holder),
+        "last_completed": queries.time_text(state.completed_at),
+        "next_due": None if due is None else queries.time_text(max(due, now)),
+        "listings": standing.listings,
+        "versions": standing.versions,
+        "invalid": standing.invalid,
+        "quarantined": standing.quarantined,
+        "holder": standing.holder,
+    }
+
+
+def last_crawl(state: CrawlState, holder: str | None) -> Json | None:
+    """What the last crawl was and came to, the one under way included; None before the first."""
+    if state.walk is not None and state.crawl is not None:
+        return {"mode": state.walk.mode, "status": "interrupted" if holder is None else "running"}
+    if state.last_mode is None:
+        return None
+    return {"mode": state.last_mode, "status": "failed" if state.failed else "completed"}
+
+
+def freshness(state: CrawlState, every: timedelta, now: datetime) -> str:
+    """How far a source can be relied on: never crawled to the end, failing, stale, or fresh."""
+    if state.failed:
+        return "failing"
+    if state.completed_at is None:
+        return "never"
+    return "stale" if now - state.completed_at > STALE_AFTER * every else "fresh"
+
+
+def _index(wiring: Wiring) -> Json:
+    try:
+        index = wiring.index()
+        return {"uid": index.uid, "url": index.url, "documents": index.count(), "error": None}
+    except McpIndexerError as error:
+        return {"uid": wiring.settings.index, "url": wiring.settings.meili_url, "documents": None, "error": str(error)}

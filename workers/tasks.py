@@ -1,0 +1,48 @@
+"""Celery's tasks: each is one call. What they do is in the modules that they call.
+
+None needs a result, and none is lost for good: what a broker or a killed worker dropped, `schedule.due` finds again in
+the database. So an error that we foresaw is logged as its sentence and tried again then.
+"""
+
+from functools import cache
+
+from celery import Task, shared_task
+
+from indexer.errors import McpIndexerError
+from workers import slices, stopping
+from workers.projecting import project as project_all
+from workers.report import say
+from workers.settings import read_settings
+from workers.wiring import Wiring
+
+MESSAGE_SECONDS = 60
+"""A message that nobody took in that time is asked for again, so it may go."""
+
+
+@cache
+def wiring() -> Wiring:
+    """What this process works with; made after the fork."""
+    return Wiring(read_settings(), say, sleep=stopping.sleep)
+
+
+@shared_task(name="crawl.source", bind=True, throws=(McpIndexerError,))
+def crawl_source(self: "Task[[str], None]", name: str) -> None:
+    """Crawls a source for a while, where that is due, and asks for the rest of it."""
+    if slices.crawl_slice(wiring(), name, wake=project.delay):
+        slices.note(wiring(), name)
+        self.delay(name)
+
+
+@shared_task(name="project", expires=MESSAGE_SECONDS, throws=(McpIndexerError,))
+def project() -> None:
+    """Brings the catalogue and the index over the log."""
+    project_all(wiring())
+
+
+@shared_task(name="schedule.due", throws=(McpIndexerError,))
+def ask_for_what_is_due() -> None:
+    """Asks for a crawl of each source that is due, and for projecting where there is something to project."""
+    for name in slices.sources_to_ask(wiring()):
+        crawl_source.apply_async((name,), expires=MESSAGE_SECONDS)
+    if slices.projections_lag(wiring()):
+        project.delay()
