@@ -135,10 +135,10 @@ def _stood_in(text: str) -> str:
 def _as_problem(error: ValidationError) -> Problem:
     rule = "schema/" + _CAPITAL.sub(lambda found: "-" + found[0].lower(), error.kind.name)
     pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in error.instance_path)
-    return Problem(rule, _shown(pointer), "error", _shown(error.message))
+    return Problem(rule, shown(pointer), "error", shown(error.message))
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     r"""The text in one line and one direction, shortened in its middle; what would break that as ``\u200e``."""
     shown = _UNPRINTABLE.sub(_escaped, _shortened(text))
     return _shortened(shown)

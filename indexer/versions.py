@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from indexer.clock import to_micros
+from indexer.lint.rules import lint
 from indexer.listing import micros
 from indexer.verdict import Problem, is_valid, problems
 from schemas.about import read_about
@@ -56,6 +57,7 @@ def fold(version: Version | None, recorded: Recorded) -> Version | None:
     event = recorded.event
     if isinstance(event, WithRecord):
         found = problems(event.record)
+        hints = lint(event.record)
         return Version(
             source=event.source,
             key=event.key,
@@ -68,7 +70,7 @@ def fold(version: Version | None, recorded: Recorded) -> Version | None:
             position=recorded.position,
             withdrawn=False,
             valid=is_valid(found),
-            problems=_problems_text(found),
+            problems=_problems_text((*found, *hints)),
         )
     if version is None:
         return None

@@ -34,7 +34,10 @@ NAMES_AT_ONCE = 200
 
 _T = TypeVar("_T")
 
-_RULES = ("documents", "entry", "latest", "listing", "projections/catalogue", "text", "verdict", "versions")
+_RULES = (
+    *("documents", "entry", "latest", "listing", "projections/catalogue", "text", "verdict", "versions"),
+    *(f"lint/{name}" for name in ("rule", "rules", "links", "naming", "packages", "prose", "remotes")),
+)
 _SHARED_RULES = ("about", "definition", "documents", "events", "names", "server")
 _VERSION_COLUMNS = [VERSIONS.c[name] for name in FIELDS]
 _WITHOUT_PROBLEMS = [literal("[]") if name == "problems" else VERSIONS.c[name] for name in FIELDS]

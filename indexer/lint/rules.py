@@ -1,0 +1,31 @@
+"""All rules, and what they say of a record."""
+
+from typing import Any
+
+from indexer.lint import links, naming, packages, prose, remotes
+from indexer.lint.rule import Look, Rule
+from indexer.verdict import Problem, shown
+
+RULES: tuple[Rule, ...] = (*naming.RULES, *prose.RULES, *links.RULES, *packages.RULES, *remotes.RULES)
+MOST_HITS = 50
+
+
+def lint(record: Any) -> tuple[Problem, ...]:
+    """What the rules say of a record, whatever JSON value it is: no errors, at most `MOST_HITS`, rule after rule."""
+    if not isinstance(record, dict):
+        return ()
+    look = Look(record)
+    found: list[Problem] = []
+    for rule in RULES:
+        for pointer, message in rule.check(look):
+            found.append(Problem(rule.id, shown(pointer), rule.severity, shown(message)))
+            if len(found) == MOST_HITS:
+                return tuple(found)
+    return tuple(found)
+
+
+def documented() -> str:
+    """The rules as a table of the documentation."""
+    rows = [f"| `{rule.id}` | {rule.severity} | {rule.line} |" for rule in RULES]
+    schema = "| `schema/…` | error | The declared JSON Schema refuses it; the id ends in the schema's keyword. |"
+    return "\n".join(("| rule | severity | |", "|---|---|---|", schema, *rows))
