@@ -8,8 +8,10 @@ import hashlib
 import json
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from meilisearch import Client
@@ -81,8 +83,18 @@ def settings_fingerprint() -> str:
 class SearchIndex:
     """One index by its uid, on one Meilisearch. Every call raises IndexUnavailable or IndexRefused with a sentence."""
 
-    def __init__(self, url: str, key: str | None, uid: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        uid: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        ended: Callable[[str, str, float], None] = lambda *_: None,
+    ) -> None:
+        """`ended` hears of each index task once: its type, how it ended, and the seconds that it took."""
         self.url, self.uid = url, uid
+        self._ended, self._told = ended, deque[int](maxlen=1_000)
         self._client = Client(url, key, timeout=60)
         self._sleep = sleep
 
@@ -150,6 +162,9 @@ class SearchIndex:
             found = self._client.get_task(task)
         if found.status not in _ENDED:
             return None
+        if task not in self._told:
+            self._told.append(task)
+            self._ended(found.type, found.status, _seconds(found.started_at, found.finished_at))
         if found.status != "succeeded":
             raise IndexRefused(f"Index task {task} ({found.type}) {found.status}: {_message(found.error)}")
         return found.status
@@ -266,6 +281,10 @@ class SearchIndex:
 def _said(error: MeilisearchApiError) -> str:
     """Meilisearch's own sentence, on one line, without what the client adds to it."""
     return " ".join(str(error.message).partition(". Hint: It might not be working")[0].split())
+
+
+def _seconds(started: datetime | None, finished: datetime | None) -> float:
+    return 0.0 if started is None or finished is None else (finished - started).total_seconds()
 
 
 def _ids(ids: Sequence[str]) -> str:

@@ -11,9 +11,12 @@ from typing import Any
 from celery import Celery, signals
 
 from indexer.errors import ConfigurationError
-from workers import stopping, tasks
+from workers import metrics, stopping, tasks
 from workers.client import spare_loopback
+from workers.logs import log_json
+from workers.report import say
 from workers.settings import EMBEDDED_BROKER, Settings, read_settings
+from workers.wiring import Wiring
 
 DUE_SECONDS = 2.0
 """So often beat has the database asked what is due."""
@@ -82,6 +85,18 @@ def _from_environment() -> dict[str, Any]:
 app = Celery("mcp-indexer")
 app.add_defaults(_from_environment)
 app.set_default()
+
+
+@signals.setup_logging.connect(weak=False)
+def _log(loglevel: int | str | None = None, **_: object) -> None:
+    log_json(loglevel or "INFO")
+
+
+@signals.worker_ready.connect(weak=False)
+def _serve_metrics(**_: object) -> None:
+    settings = read_settings()
+    if settings.metrics_port is not None:
+        metrics.serve(Wiring(settings, say), settings.metrics_port, settings.metrics_host)
 
 
 @signals.worker_shutting_down.connect(weak=False)

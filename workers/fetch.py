@@ -85,7 +85,10 @@ class _FailedError(Exception):
 
 
 class Fetcher:
-    """Gets JSON from one source's host, within its budget; `requests` counts what was sent, retries included."""
+    """Gets JSON from one source's host, within its budget; `requests` counts what was sent, retries included.
+
+    `observed` hears each request's status, or "error"; `waited` the seconds that one waited for the budget.
+    """
 
     def __init__(
         self,
@@ -101,6 +104,8 @@ class Fetcher:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
         ticks: Callable[[], float] = time.monotonic,
+        observed: Callable[[str], None] = lambda _: None,
+        waited: Callable[[float], None] = lambda _: None,
     ) -> None:
         headers = headers or {}
         for name, value in headers.items():
@@ -110,6 +115,7 @@ class Fetcher:
         self._masking = Masking((*secrets, *header_secrets(headers.values())))
         self._attempts, self._clock = attempts, clock
         self._sleep, self._jitter, self._ticks = sleep, jitter, ticks
+        self._observed, self._waited = observed, waited
         self.requests = 0
 
     def get_json(self, url: str, params: Params = ()) -> Answer:
@@ -165,6 +171,7 @@ class Fetcher:
         try:
             # No error of httpx is chained to ours: its text may hold what is not to be shown.
             with self._client.stream("GET", target, headers=self._headers, follow_redirects=False) as response:
+                self._observed(str(response.status_code))
                 return self._judge(response, target, deadline)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             # httpx reads a Location even where it is not to follow it, and its request itself is known to be good.
@@ -172,6 +179,7 @@ class Fetcher:
                 raise SourceRefused(
                     f"{self._shown(target)}: it points to what is no address; check the source's url"
                 ) from None
+            self._observed("error")
             why = self._masking.hide(f"{type(error).__name__}: {error}")
             raise _FailedError(printable(why)) from None
 
@@ -183,6 +191,7 @@ class Fetcher:
                 f"{self._shown(target)}: its host is not to be asked before {spoken(until)}; the crawl goes on then"
             )
         if wait > 0:
+            self._waited(wait)
             self._sleep(wait)
 
     def _judge(self, response: httpx.Response, target: httpx.URL, deadline: float) -> Answer | httpx.URL:

@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     meili_key: SecretStr | None = None
     meili_binary: str | None = None
     index: str = Field(default="servers", pattern=r"^[A-Za-z0-9_-]{1,400}$")
+    metrics_port: int | None = Field(default=None, ge=1, le=65_535)
+    metrics_host: str = "127.0.0.1"
     contact: str | None = Field(default=None, max_length=200, pattern=r"^[\x21-\x7e]+$")
 
     @property
@@ -45,6 +47,7 @@ class Settings(BaseSettings):
 _WANTED = {
     "meili_url": "it is the address of a Meilisearch, such as http://127.0.0.1:7700",
     "index": "an index's uid is letters, digits, - and _",
+    "metrics_port": "it is a port from 1 to 65535",
     "contact": "it is a URL or an address without spaces, in ASCII, of at most 200 characters",
 }
 

@@ -17,6 +17,7 @@ from indexer.scheduling import NEVER, Scheduled, is_paused, note_asked, read_sch
 from schemas.names import SourceName
 from workers.commands import begin_crawl
 from workers.crawl import Outcome
+from workers.logs import about
 from workers.schedule import due_at, to_ask
 from workers.sources_file import SourceConfig
 from workers.stopping import stopping
@@ -47,7 +48,8 @@ def crawl_slice(wiring: Wiring, name: str, wake: Callable[[], Any]) -> bool:
         log.warning("%s", error)
         return False
     level = logging.WARNING if outcome.status == "failed" else logging.INFO
-    log.log(level, "%s: %s", name, outcome.error or outcome.status, extra={"source": name, "counts": outcome.counts})
+    said = {"source": name, "counts": outcome.counts.model_dump()}
+    log.log(level, "%s: %s", name, outcome.error or outcome.status, extra=said)
     return outcome.status == "interrupted" and not _paused(wiring, config)
 
 
@@ -104,7 +106,9 @@ def _crawl(wiring: Wiring, config: SourceConfig, wake: Callable[[], Any]) -> Out
             wake()
             woken = time.monotonic()
 
-    outcome = crawl.run(opened, stop=stop, recorded=recorded)
+    with about(source=config.name, crawl=crawl.state.crawl):
+        log.info("%s: begun or gone on with", config.name)
+        outcome = crawl.run(opened, stop=stop, recorded=recorded)
     if news:
         wake()
     return outcome

@@ -1,7 +1,10 @@
 """Where every source, the log, every projection and the index stand: what `status` says."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from sqlalchemy import Connection
 
 from indexer import queries
 from indexer.crawls import CrawlState
@@ -20,13 +23,37 @@ STALE_AFTER = 2
 """A source is stale when its last completed crawl is longer ago than so many of its intervals."""
 
 
+SOURCE_STATES = ("fresh", "stale", "failing", "parked", "paused", "never")
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """Where a source stands; `due` is None where it is paused or disabled."""
+
+    config: SourceConfig
+    standing: SourceStanding
+    due: datetime | None
+    state: str
+
+
+def stand(connection: Connection, configs: list[SourceConfig], now: datetime) -> list[Stands]:
+    """Where the configured sources stand."""
+    standings, schedule = queries.standings(connection), read_schedule(connection)
+    found = []
+    for config in configs:
+        name = SourceName(config.name)
+        due = due_at(config, standings[name].state, schedule.get(name, Scheduled()))
+        state = "paused" if due is None else freshness(standings[name].state, config.every, now)
+        found.append(Stands(config, standings[name], due, state))
+    return found
+
+
 def status_of(wiring: Wiring) -> Json:
     """Where every configured source and every projection stands."""
     configs = wiring.sources
     now = wiring.clock()
     with wiring.database.read() as connection:
-        standings, schedule = queries.standings(connection), read_schedule(connection)
-        sources = [_standing(config, standings, schedule, now) for config in configs]
+        sources = [_shown(one, now) for one in stand(connection, configs, now)]
         for source in sources:
             source["error"] = queries.last_failure(connection, source["name"]) if source["state"] == "failing" else None
         projections = queries.projections(connection)
@@ -34,27 +61,20 @@ def status_of(wiring: Wiring) -> Json:
     return {"sources": sources, "log": {"position": position}, "projections": projections, "index": _index(wiring)}
 
 
-def _standing(
-    config: SourceConfig,
-    standings: dict[SourceName, SourceStanding],
-    schedule: dict[SourceName, Scheduled],
-    now: datetime,
-) -> Json:
-    standing = standings[SourceName(config.name)]
-    state = standing.state
-    due = due_at(config, state, schedule.get(SourceName(config.name), Scheduled()))
+def _shown(one: Stands, now: datetime) -> Json:
+    state = one.standing.state
     return {
-        "name": config.name,
-        "kind": config.kind,
-        "state": "paused" if due is None else freshness(state, config.every, now),
-        "last_crawl": last_crawl(state, standing.holder),
+        "name": one.config.name,
+        "kind": one.config.kind,
+        "state": one.state,
+        "last_crawl": last_crawl(state, one.standing.holder),
         "last_completed": queries.time_text(state.completed_at),
-        "next_due": None if due is None else queries.time_text(max(due, now)),
-        "listings": standing.listings,
-        "versions": standing.versions,
-        "invalid": standing.invalid,
-        "quarantined": standing.quarantined,
-        "holder": standing.holder,
+        "next_due": None if one.due is None else queries.time_text(max(one.due, now)),
+        "listings": one.standing.listings,
+        "versions": one.standing.versions,
+        "invalid": one.standing.invalid,
+        "quarantined": one.standing.quarantined,
+        "holder": one.standing.holder,
     }
 
 

@@ -10,6 +10,7 @@ from celery import Task, shared_task
 
 from indexer.errors import McpIndexerError
 from workers import slices, stopping
+from workers.metrics import Counting
 from workers.projecting import project as project_all
 from workers.report import say
 from workers.settings import read_settings
@@ -22,7 +23,7 @@ MESSAGE_SECONDS = 60
 @cache
 def wiring() -> Wiring:
     """What this process works with; made after the fork."""
-    return Wiring(read_settings(), say, sleep=stopping.sleep)
+    return Wiring(read_settings(), say, sleep=stopping.sleep, observer=Counting())
 
 
 @shared_task(name="crawl.source", bind=True, throws=(McpIndexerError,))

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import httpx
 
@@ -22,6 +22,7 @@ from workers.embedded import EmbeddedMeilisearch
 from workers.fetch import Fetcher
 from workers.kinds import KINDS
 from workers.meili_binary import find_binary
+from workers.observing import UNOBSERVED, Observer
 from workers.settings import Settings
 from workers.source import Source
 from workers.sources_file import SourceConfig, read_sources
@@ -49,9 +50,10 @@ class Wiring:
         say: Callable[[str], None],
         clock: Clock = machine_clock,
         sleep: Callable[[float], None] = time.sleep,
+        observer: Observer = UNOBSERVED,
     ) -> None:
         self.settings, self.clock = settings, clock
-        self._say, self._sleep = say, sleep
+        self._say, self._sleep, self._observer = say, sleep, observer
         self._embedded: EmbeddedMeilisearch | None = None
         gc.set_threshold(50_000, 20, 50)  # records come and go by the thousand, in no cycles: a twentieth less CPU
 
@@ -78,13 +80,13 @@ class Wiring:
         settings = self.settings
         if settings.meili_url is not None:
             key = None if settings.meili_key is None else settings.meili_key.get_secret_value()
-            return SearchIndex(settings.meili_url.rstrip("/"), key, settings.index)
+            return SearchIndex(settings.meili_url.rstrip("/"), key, settings.index, ended=self._observer.index_task)
         if self._embedded is None:
             self._embedded = EmbeddedMeilisearch(
                 settings.home, binary=lambda: find_binary(settings.home, settings.meili_binary, self._say)
             )
         address = self._embedded.ensure()
-        return SearchIndex(address.url, address.key, settings.index)
+        return SearchIndex(address.url, address.key, settings.index, ended=self._observer.index_task)
 
     def check_meilisearch(self) -> None:
         """Raises ConfigurationError where a Meilisearch program is configured that is none."""
@@ -105,6 +107,8 @@ class Wiring:
             jitter=random.random,
             clock=self.clock,
             sleep=self._sleep,
+            observed=partial(self._observer.request, config.name),
+            waited=partial(self._observer.waited, config.name),
         )
         return OpenedSource(kind(config.url, options, fetcher), fetcher)
 
@@ -115,7 +119,7 @@ class Wiring:
         if "_http" in self.__dict__:
             self._http.close()
         if "database" in self.__dict__:
-            self.database.close()
+            self.__dict__.pop("database").close()
 
     @cached_property
     def _http(self) -> httpx.Client:

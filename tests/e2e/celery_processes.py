@@ -17,10 +17,12 @@ WORKER = ["worker", "--concurrency", "2", "--without-gossip", "--without-mingle"
 class Running:
     """A command that runs in a home, in a process group of its own; its lines are in `log`."""
 
-    def __init__(self, home: Home, name: str, command: list[str]) -> None:
+    def __init__(self, home: Home, name: str, command: list[str], environment: dict[str, str] | None = None) -> None:
         self.log = home.folder / f"{name}.log"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=home.folder, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, cwd=home.folder, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
 
     def says(self, text: str) -> bool:
         """Whether it said something so far."""

@@ -71,7 +71,11 @@ def test_a_document_says_what_is_derived() -> None:
     assert found["website_url"] == "https://pdf.example/"
     assert found["repository"] == {"url": "https://github.com/a/b", "source": "github", "subfolder": "c", "id": "5"}
     assert (found["sources"], found["source_count"], found["aliases"]) == (["official"], 1, [])
-    assert (found["valid"], found["problems"], found["problem_count"]) == (True, [], 0)
+    assert (found["valid"], found["problems"], found["problem_count"]) == (
+        True,
+        ["lint/package-unversioned", "lint/remote-variable"],
+        2,
+    )
     assert found["published_at"] == at(1).timestamp()
     assert found["updated_at"] == at(2).timestamp()
     assert found["first_seen_at"] == at(3).timestamp()
@@ -106,14 +110,19 @@ def test_the_least_record_has_every_field_too() -> None:
     assert (least["namespace"], least["label"], least["publisher"]) == ("", "a", "")
     assert (least["has_remote"], least["has_package"], least["requires_secrets"]) == (False, False, False)
     assert (least["published_at"], least["updated_at"], least["version"]) == (None, None, None)
-    assert (least["valid"], least["problems"], least["problem_count"]) == (False, ["schema/undeclared"], 1)
+    assert (least["valid"], least["problems"], least["problem_count"]) == (
+        False,
+        ["schema/undeclared", "lint/name-form", "lint/nothing-to-run"],
+        3,
+    )
 
 
 def test_problems_are_named_once_and_counted_all() -> None:
     found = of(record(icons=[{"src": "not a uri"}, {"src": "nor this"}], description=5))
     assert not found["valid"]
-    assert sorted(found["problems"]) == ["schema/format", "schema/type"]
-    assert found["problem_count"] == 3
+    assert sorted(rule for rule in found["problems"] if rule[0] == "s") == ["schema/format", "schema/type"]
+    assert found["problems"][-1].startswith("lint/")
+    assert found["problem_count"] == 3 + 3
 
 
 def test_a_document_is_of_the_latest_version() -> None:
