@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import BaseModel
 
+from indexer.lint.rules import documented
 from indexer.search import SETTINGS
 from schemas.documents import document_schema
 from tests.servers import LOOPBACK, free_port
@@ -228,7 +229,7 @@ def update(text: str, results: list[Ran | None]) -> str:
             out = "".join(f"{line.rstrip()}\n" for line in found.out.rstrip().splitlines())
             text = f"{text[:at]}$ {step.command}\n{out}{text[at + len(shown) :]}"
         at += 1
-    for name, made in (("document", document_table()), ("registry", registry_table())):
+    for name, made in (("document", document_table()), ("registry", registry_table()), ("rules", rules_table())):
         text = text.replace(table(name), made) if table(name) else text
     return text
 
@@ -274,6 +275,11 @@ def _type(about: dict[str, Any], definitions: dict[str, Any]) -> str:
         parts = definitions[reference.rpartition("/")[2]]["properties"]
         return "list of objects: " + ", ".join(f"`{part}`" for part in parts)
     return str(about["type"])
+
+
+def rules_table() -> str:
+    """What is said against records."""
+    return documented() + "\n"
 
 
 def registry_table() -> str:

@@ -52,7 +52,7 @@ def test_a_command_does_what_is_shown(ran: list[Ran | None], number: int) -> Non
 def test_make_does_what_is_said_of_it() -> None:
     makefile = (CHECKOUT / "Makefile").read_text()
     assert re.search(r"^run: .*\n\t@\$\(BIN\)/python -m workers\.tour$", makefile, re.MULTILINE)
-    assert readme.not_run() == ["make test"]
+    assert readme.not_run() == ["make test", "mcp-indexer up", "docker compose up --build --detach --scale worker=2"]
     for target in re.findall(r"`make (\w+)`", README.read_text()):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
@@ -80,6 +80,7 @@ def test_the_readme_names_no_command_that_there_is_not() -> None:
 def test_the_tables_are_the_codes() -> None:
     assert readme.table("document") == readme.document_table()
     assert readme.table("registry") == readme.registry_table()
+    assert readme.table("rules") == readme.rules_table()
     assert {row[0]: row[1] for row in readme.cells("settings")} == readme.setting_defaults()
     assert {row[0]: row[1] for row in readme.cells("sources")} == readme.source_defaults()
     statuses = {0, cli.FAILED, cli.USAGE, cli.ATTENTION, cli.INTERRUPTED}

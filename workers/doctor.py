@@ -5,12 +5,15 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-from indexer.errors import McpIndexerError
+from celery import Celery
+
+from indexer.errors import ConfigurationError, McpIndexerError
 from indexer.store import last_position
 from workers.settings import Settings
 from workers.wiring import Wiring
 
 Part = dict[str, Any]
+BROKER_SECONDS = 5
 
 
 def examine(wiring: Wiring) -> list[Part]:
@@ -19,6 +22,7 @@ def examine(wiring: Wiring) -> list[Part]:
         ("program", _program),
         ("database", _database),
         ("sources", _sources),
+        ("broker", _broker),
         ("meilisearch", _meilisearch),
     )
     return [_examined(name, check, wiring) for name, check in checks]
@@ -51,6 +55,21 @@ def _database(wiring: Wiring) -> str:
 
 def _sources(wiring: Wiring) -> str:
     return f"{wiring.settings.sources}: {', '.join(source.name for source in wiring.sources)}"
+
+
+def _broker(wiring: Wiring) -> str:
+    settings = wiring.settings
+    if settings.broker_url is None:
+        return f"none to install: messages are files under {settings.home / 'broker'}"
+    with Celery(broker=settings.broker, set_as_current=False).connection_for_read() as connection:
+        try:
+            connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
+        except Exception as error:
+            raise ConfigurationError(
+                f"The broker at {connection.as_uri()} cannot be reached ({error}); start it or check "
+                "MCP_INDEXER_BROKER_URL."
+            ) from error
+        return str(connection.as_uri())
 
 
 def _meilisearch(wiring: Wiring) -> str:
