@@ -5,12 +5,19 @@ A change is a function appended to `MIGRATIONS`; what is in the list stays as it
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection, func, insert, inspect, select, text
+from sqlalchemy import Connection, delete, func, insert, inspect, select, text
 from sqlmodel import SQLModel
 
 from indexer.database import Database
 from indexer.errors import StoreTooNew
-from indexer.tables import SchemaVersionRow, table
+from indexer.tables import (
+    CatalogueEntryRow,
+    CatalogueSourceRow,
+    CatalogueVersionRow,
+    CheckpointRow,
+    SchemaVersionRow,
+    table,
+)
 
 _LOCK = 0x6D637000
 
@@ -24,7 +31,15 @@ def _add_walk_to_quarantine(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE quarantine ADD COLUMN walk BIGINT NOT NULL DEFAULT 0"))
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_walk_to_quarantine, _create)
+def _views_anew(connection: Connection) -> None:
+    """Views are rebuilt: the next command fills them from the log."""
+    for view in (CatalogueSourceRow, CatalogueVersionRow, CatalogueEntryRow):
+        table(view).drop(connection, checkfirst=True)
+    connection.execute(delete(table(CheckpointRow)).where(table(CheckpointRow).c.name.like("catalogue%")))
+    _create(connection)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_walk_to_quarantine, _create, _views_anew)
 """Tables that are new since the first time are made by making those that are not there."""
 
 

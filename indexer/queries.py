@@ -166,22 +166,6 @@ def past_crawls(connection: Connection, sources: Sequence[SourceName], limit: in
     return list(found.values())
 
 
-def crawl_sums(connection: Connection) -> dict[tuple[str, str, str], tuple[int, dict[str, int]]]:
-    """Of each source, mode and status: how many crawls ended so, and the sums of their counts."""
-    sums: dict[tuple[str, str, str], tuple[int, dict[str, int]]] = {}
-    streams = [crawls_stream(source) for source in connection.scalars(select(STATES.c.source))]
-    ended = select(EVENTS.c.stream, EVENTS.c.type, EVENTS.c.data).where(
-        EVENTS.c.stream.in_(streams), EVENTS.c.type.in_(("crawl.completed", "crawl.failed", "crawl.parked"))
-    )
-    for _, event_type, text in connection.execute(ended):
-        data = json.loads(text)
-        key = data["source"], data["mode"], event_type.removeprefix("crawl.")
-        count, total = sums.get(key, (0, {}))
-        more = {**data["counts"], "missed": data.get("missed") or 0, "silent": data.get("silent") or 0}
-        sums[key] = count + 1, {name: total.get(name, 0) + value for name, value in more.items()}
-    return sums
-
-
 def _crawl_begun(recorded: Recorded, event: CrawlStarted) -> Json:
     return {
         "source": event.source,

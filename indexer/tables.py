@@ -177,15 +177,19 @@ class CatalogueVersionRow(SQLModel, table=True):
 
 class CatalogueEntryRow(SQLModel, table=True):
     """One server: its document but for `server_json` (JSON text; null when it is not in the index), whose record is
-    `digest`.
+    `digest`. `folded` is the name without its case.
     """
 
     __tablename__ = "catalogue_entries"
-    __table_args__ = (Index("catalogue_entries_position", "build", "position", "id"),)
+    __table_args__ = (
+        Index("catalogue_entries_position", "build", "position", "id"),
+        Index("catalogue_entries_folded", "build", "folded"),
+    )
 
     build: int = Field(primary_key=True)
     id: str = text_column(key=True)
     name: str = text_column()
+    folded: str = text_column()
     position: int = Field(sa_column=Column(BigInteger, nullable=False))
     digest: str | None = text_column(null=True)
     document: str | None = text_column(null=True)

@@ -1,6 +1,7 @@
 """A version at a source, as the catalogue knows it: the fold of its events. Pure."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -70,7 +71,7 @@ def fold(version: Version | None, recorded: Recorded) -> Version | None:
             position=recorded.position,
             withdrawn=False,
             valid=is_valid(found),
-            problems=_problems_text((*found, *hints)),
+            problems=problems_text((*found, *hints)),
         )
     if version is None:
         return None
@@ -101,5 +102,6 @@ def _told(time: datetime | None) -> int | None:
     return None if time is None or time.year == 1 else micros(time)
 
 
-def _problems_text(found: tuple[Problem, ...]) -> str:
-    return json.dumps([[one.rule, one.pointer, one.severity, one.message] for one in found]) if found else "[]"
+def problems_text(found: Iterable[Problem]) -> str:
+    """Problems as JSON text: [[rule, pointer, severity, message], ...]."""
+    return json.dumps([[one.rule, one.pointer, one.severity, one.message] for one in found])

@@ -4,6 +4,8 @@ Two queues: `crawling` waits for upstreams, `projecting` for the database and Me
 team may start workers for each with `-Q`. Nothing here connects to anything before it is used.
 """
 
+import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from indexer.errors import ConfigurationError
 from workers import metrics, stopping, tasks
 from workers.client import spare_loopback
 from workers.logs import log_json
-from workers.report import say
+from workers.masking import secrets_of
 from workers.settings import EMBEDDED_BROKER, Settings, read_settings
 from workers.wiring import Wiring
 
@@ -82,6 +84,7 @@ def _from_environment() -> dict[str, Any]:
         sys.exit(2)
 
 
+log = logging.getLogger(__name__)
 app = Celery("mcp-indexer")
 app.add_defaults(_from_environment)
 app.set_default()
@@ -89,14 +92,19 @@ app.set_default()
 
 @signals.setup_logging.connect(weak=False)
 def _log(loglevel: int | str | None = None, **_: object) -> None:
-    log_json(loglevel or "INFO")
+    log_json(loglevel or "INFO", secrets_of(os.environ))
 
 
 @signals.worker_ready.connect(weak=False)
 def _serve_metrics(**_: object) -> None:
     settings = read_settings()
-    if settings.metrics_port is not None:
-        metrics.serve(Wiring(settings, say), settings.metrics_port, settings.metrics_host)
+    if settings.metrics_port is None:
+        return
+    try:
+        metrics.serve(Wiring(settings, log.info), settings.metrics_port, settings.metrics_host)
+    except ConfigurationError as error:
+        log.critical("%s", error)
+        sys.exit(2)
 
 
 @signals.worker_shutting_down.connect(weak=False)

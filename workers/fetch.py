@@ -87,7 +87,8 @@ class _FailedError(Exception):
 class Fetcher:
     """Gets JSON from one source's host, within its budget; `requests` counts what was sent, retries included.
 
-    `observed` hears each request's status, or "error"; `waited` the seconds that one waited for the budget.
+    `observed` hears each request's status, or "error"; `retried` why one is sent again; `waited` the seconds that one
+    waited for the budget.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Fetcher:
         jitter: Callable[[], float] = random.random,
         ticks: Callable[[], float] = time.monotonic,
         observed: Callable[[str], None] = lambda _: None,
+        retried: Callable[[str], None] = lambda _: None,
         waited: Callable[[float], None] = lambda _: None,
     ) -> None:
         headers = headers or {}
@@ -115,7 +117,7 @@ class Fetcher:
         self._masking = Masking((*secrets, *header_secrets(headers.values())))
         self._attempts, self._clock = attempts, clock
         self._sleep, self._jitter, self._ticks = sleep, jitter, ticks
-        self._observed, self._waited = observed, waited
+        self._observed, self._retried, self._waited = observed, retried, waited
         self.requests = 0
 
     def get_json(self, url: str, params: Params = ()) -> Answer:
@@ -132,7 +134,8 @@ class Fetcher:
                 failures += 1
                 if failures >= min(self._attempts, failed.tries or self._attempts):
                     raise self._given_up(target, failures, failed) from None
-                rest = failed.rest
+                rest, why = failed.rest, failed.why
+            self._retried(why)
             self._sleep(max(rest, backoff(failures, self._jitter())))
 
     def _target(self, url: str, params: Params) -> httpx.URL:

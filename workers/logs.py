@@ -1,18 +1,20 @@
 """Log lines of workers and beat: one JSON object a line, with the source, crawl and position that it is about.
 
-What we log was masked and made printable where it was made; JSON escapes control characters.
+What we log was masked and made printable where it was made. What others log, and errors that nobody foresaw, was not:
+so each line is masked once more. JSON escapes control characters.
 """
 
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 from schemas.events import rfc3339
+from workers.masking import Masking
 
 FIELDS = ("source", "crawl", "position", "counts")
 _ABOUT: ContextVar[dict[str, Any]] = ContextVar("about", default={})  # noqa: B039 - never changed, only replaced
@@ -29,7 +31,13 @@ def about(**fields: Any) -> Iterator[None]:
 
 
 class JsonLines(logging.Formatter):
-    """A record as one JSON object: time (RFC 3339), level, logger, message, what it is about, and the error if any."""
+    """A record as one JSON object: time (RFC 3339), level, logger, message, what it is about, and the error if any;
+    without the given secrets.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._masking = Masking(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
@@ -37,19 +45,19 @@ class JsonLines(logging.Formatter):
             "time": rfc3339(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": self._masking.hide(record.getMessage()),
             **_ABOUT.get(),
         }
         line |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[0] is not None:
+            line["error"] = self._masking.hide(self.formatException(record.exc_info))
         return json.dumps(line, default=str)
 
 
-def log_json(level: int | str = logging.INFO) -> None:
-    """Has this process log JSON lines on stderr, Celery's own lines too."""
+def log_json(level: int | str = logging.INFO, secrets: Iterable[str] = ()) -> None:
+    """Has this process log JSON lines on stderr, Celery's own lines too, without the given secrets."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonLines(secrets))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

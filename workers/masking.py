@@ -1,7 +1,7 @@
 """What may be shown: sentences and addresses without secrets, and an upstream's words without what moves a terminal."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -11,6 +11,8 @@ MASK = "***"
 
 _USERINFO = re.compile(r"(?<=//)[^/\s?#]*@")
 _SECRET_PARAMETER = re.compile(r"(?i)token|secret|passw|signature|credential|(?:^|[^a-z]|api)(?:key|sig|auth)$")
+_SECRET_VARIABLE = re.compile(r"(?i)token|secret|passw|credential|(?:^|_)(?:key|pat)$")
+_SHORTEST_SECRET = 8
 _LONGEST_ADDRESS = 500
 _LONGEST_WORDS = 200
 
@@ -38,6 +40,15 @@ class Masking:
     def words(self, body: bytes) -> str:
         """The upstream's own sentence in the body of an error; empty where it has none."""
         return printable(_shortened(self.hide(_said(body)), _LONGEST_WORDS))
+
+
+def secrets_of(environment: Mapping[str, str]) -> set[str]:
+    """The values of an environment's variables that are called as secrets are."""
+    return {
+        value
+        for name, value in environment.items()
+        if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_SECRET and not value.startswith("/")
+    }
 
 
 def header_secrets(headers: Iterable[str]) -> set[str]:

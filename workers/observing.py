@@ -10,6 +10,10 @@ class Observer(Protocol):
         """A request was answered with a status, or failed: `error`."""
         ...
 
+    def retried(self, source: str, why: str) -> None:
+        """A request failed and will be sent again; `why` may be shown."""
+        ...
+
     def waited(self, source: str, seconds: float) -> None:
         """A request waited for its host's budget."""
         ...
@@ -23,6 +27,9 @@ class Unobserved:
     """Nobody watches."""
 
     def request(self, source: str, outcome: str) -> None:
+        """Passes it by."""
+
+    def retried(self, source: str, why: str) -> None:
         """Passes it by."""
 
     def waited(self, source: str, seconds: float) -> None:

@@ -1,9 +1,13 @@
 """Brings the catalogue and the index over the log: what a worker does when there is news."""
 
+import logging
+
 from indexer.projections import documents, runner
 from workers.wiring import Wiring
 
 LOCK = "projecting"
+
+log = logging.getLogger(__name__)
 
 
 def project(wiring: Wiring) -> bool:
@@ -11,5 +15,6 @@ def project(wiring: Wiring) -> bool:
     with wiring.database.try_lock(LOCK) as held:
         if held:
             runner.catch_up(wiring.database)
-            documents.catch_up(wiring.database, wiring.index())
+            reached = documents.catch_up(wiring.database, wiring.index())
+            log.info("Catalogue and index are at %s", reached, extra={"position": reached})
         return held

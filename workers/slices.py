@@ -14,6 +14,7 @@ from indexer.leases import live_holders
 from indexer.projections.runner import lags
 from indexer.queries import crawl_state
 from indexer.scheduling import NEVER, Scheduled, is_paused, note_asked, read_schedule
+from indexer.store import Appended, last_position
 from schemas.names import SourceName
 from workers.commands import begin_crawl
 from workers.crawl import Outcome
@@ -47,9 +48,6 @@ def crawl_slice(wiring: Wiring, name: str, wake: Callable[[], Any]) -> bool:
     except LeaseLost as error:
         log.warning("%s", error)
         return False
-    level = logging.WARNING if outcome.status == "failed" else logging.INFO
-    said = {"source": name, "counts": outcome.counts.model_dump()}
-    log.log(level, "%s: %s", name, outcome.error or outcome.status, extra=said)
     return outcome.status == "interrupted" and not _paused(wiring, config)
 
 
@@ -99,9 +97,10 @@ def _crawl(wiring: Wiring, config: SourceConfig, wake: Callable[[], Any]) -> Out
         pages += 1
         return pages >= SLICE_PAGES or time.monotonic() > until or stopping() or _paused(wiring, config)
 
-    def recorded(_: object) -> None:
+    def recorded(appended: Appended) -> None:
         nonlocal woken, news
         news = True
+        log.debug("%s: a page with news", config.name, extra={"position": appended.position})
         if time.monotonic() - woken >= WAKE_SECONDS:
             wake()
             woken = time.monotonic()
@@ -109,9 +108,17 @@ def _crawl(wiring: Wiring, config: SourceConfig, wake: Callable[[], Any]) -> Out
     with about(source=config.name, crawl=crawl.state.crawl):
         log.info("%s: begun or gone on with", config.name)
         outcome = crawl.run(opened, stop=stop, recorded=recorded)
+        _log_end(wiring, outcome)
     if news:
         wake()
     return outcome
+
+
+def _log_end(wiring: Wiring, outcome: Outcome) -> None:
+    with wiring.database.read() as connection:
+        said = {"position": last_position(connection), "counts": outcome.counts.model_dump()}
+    level = logging.WARNING if outcome.status == "failed" else logging.INFO
+    log.log(level, "%s: %s", outcome.source, outcome.error or outcome.status, extra=said)
 
 
 def _is_due(wiring: Wiring, config: SourceConfig) -> bool:

@@ -37,11 +37,13 @@ class Stands:
 
 
 def stand(connection: Connection, configs: list[SourceConfig], now: datetime) -> list[Stands]:
-    """Where the configured sources stand."""
+    """Where the configured sources stand; those that the log does not know yet are left out."""
     standings, schedule = queries.standings(connection), read_schedule(connection)
     found = []
     for config in configs:
         name = SourceName(config.name)
+        if name not in standings:
+            continue
         due = due_at(config, standings[name].state, schedule.get(name, Scheduled()))
         state = "paused" if due is None else freshness(standings[name].state, config.every, now)
         found.append(Stands(config, standings[name], due, state))

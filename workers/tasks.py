@@ -4,6 +4,7 @@ None needs a result, and none is lost for good: what a broker or a killed worker
 the database. So an error that we foresaw is logged as its sentence and tried again then.
 """
 
+import logging
 from functools import cache
 
 from celery import Task, shared_task
@@ -12,18 +13,19 @@ from indexer.errors import McpIndexerError
 from workers import slices, stopping
 from workers.metrics import Counting
 from workers.projecting import project as project_all
-from workers.report import say
 from workers.settings import read_settings
 from workers.wiring import Wiring
 
 MESSAGE_SECONDS = 60
 """A message that nobody took in that time is asked for again, so it may go."""
 
+log = logging.getLogger(__name__)
+
 
 @cache
 def wiring() -> Wiring:
     """What this process works with; made after the fork."""
-    return Wiring(read_settings(), say, sleep=stopping.sleep, observer=Counting())
+    return Wiring(read_settings(), log.info, sleep=stopping.sleep, observer=Counting())
 
 
 @shared_task(name="crawl.source", bind=True, throws=(McpIndexerError,))

@@ -108,6 +108,7 @@ class Wiring:
             clock=self.clock,
             sleep=self._sleep,
             observed=partial(self._observer.request, config.name),
+            retried=partial(self._observer.retried, config.name),
             waited=partial(self._observer.waited, config.name),
         )
         return OpenedSource(kind(config.url, options, fetcher), fetcher)

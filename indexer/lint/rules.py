@@ -1,5 +1,6 @@
 """All rules, and what they say of a record."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from indexer.lint import links, naming, packages, prose, remotes
@@ -8,6 +9,8 @@ from indexer.verdict import Problem, shown
 
 RULES: tuple[Rule, ...] = (*naming.RULES, *prose.RULES, *links.RULES, *packages.RULES, *remotes.RULES)
 MOST_HITS = 50
+NAME_CASE = "lint/name-case"
+"""Looks at the catalogue, not at one record."""
 
 
 def lint(record: Any) -> tuple[Problem, ...]:
@@ -24,8 +27,14 @@ def lint(record: Any) -> tuple[Problem, ...]:
     return tuple(found)
 
 
+def differs_by_case(others: Iterable[str]) -> Problem:
+    """What is said of a server whose name others have but for its case."""
+    return Problem(NAME_CASE, "/name", "warning", shown(f"differs by case only from {', '.join(sorted(others))}"))
+
+
 def documented() -> str:
     """The rules as a table of the documentation."""
     rows = [f"| `{rule.id}` | {rule.severity} | {rule.line} |" for rule in RULES]
     schema = "| `schema/…` | error | The declared JSON Schema refuses it; the id ends in the schema's keyword. |"
-    return "\n".join(("| rule | severity | |", "|---|---|---|", schema, *rows))
+    by_case = f"| `{NAME_CASE}` | warning | Another server's name differs by case only. |"
+    return "\n".join(("| rule | severity | |", "|---|---|---|", schema, *rows, by_case))

@@ -8,7 +8,7 @@ grew.
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -21,11 +21,12 @@ import indexer
 import schemas
 from indexer.documents import document
 from indexer.entry import SourceRules, merge
+from indexer.lint.rules import differs_by_case
 from indexer.sql import among, given, upsert
 from indexer.store import RECORDS
 from indexer.tables import CatalogueEntryRow, CatalogueSourceRow, CatalogueVersionRow, table
 from indexer.text import read_json
-from indexer.versions import FIELDS, Place, Version, fold, place
+from indexer.versions import FIELDS, Place, Version, fold, place, problems_text
 from schemas.events import ListingEvent, Recorded, SourceConfigured, SourceRemoved, WithRecord
 from schemas.names import Digest, ServerName, SourceName, document_id
 
@@ -56,7 +57,8 @@ def fingerprint() -> str:
 def apply(connection: Connection, build: int, events: Sequence[Recorded]) -> None:
     """Brings a build over the next events of the log, in the caller's transaction."""
     moved = _apply_sources(connection, build, events)
-    rows, touched = _apply_listings(connection, build, events)
+    rows, named = _apply_listings(connection, build, events)
+    touched = _with_variants(connection, build, named)
     upsert(connection, VERSIONS, [{"build": build, **row.row()} for row in rows.values()])
     rules = read_rules(connection, build)
     known = {e.event.digest: e.event.record for e in events if isinstance(e.event, WithRecord)}
@@ -115,6 +117,12 @@ def _versions_named(dialect: str, *, with_problems: bool) -> Select[Any]:
 def _versions_at(dialect: str, *columns: Column[Any]) -> Select[Any]:
     places = among(dialect, "places", VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot)
     return select(*columns).where(VERSIONS.c.build == bindparam("of"), places)
+
+
+@cache
+def _names_folded(dialect: str) -> Select[Any]:
+    query = select(ENTRIES.c.name, ENTRIES.c.folded)
+    return query.where(ENTRIES.c.build == bindparam("of"), among(dialect, "folded", ENTRIES.c.folded))
 
 
 @cache
@@ -185,6 +193,36 @@ def _apply_listings(
     return versions, touched
 
 
+def _with_variants(connection: Connection, build: int, touched: dict[ServerName, int]) -> dict[ServerName, int]:
+    """What is touched touches the names that differ by case only, too: each is told of the other."""
+    groups: dict[str, dict[ServerName, int]] = {}
+    for name, position in touched.items():
+        groups.setdefault(name.casefold(), {})[name] = position
+    for name, folded in _folded(connection, build, groups):
+        groups[folded].setdefault(name, 0)
+    return {name: max(group.values()) for group in groups.values() for name in group}
+
+
+def _variants(
+    connection: Connection, build: int, names: Sequence[ServerName], touched: Iterable[ServerName]
+) -> dict[ServerName, set[ServerName]]:
+    """The other names that differ from some names by case only, where there are any."""
+    groups: dict[str, set[ServerName]] = {name.casefold(): set() for name in names}
+    for name, folded in _folded(connection, build, groups):
+        groups[folded].add(name)
+    for name in touched:
+        if (folded := name.casefold()) in groups:
+            groups[folded].add(name)
+    return {name: groups[name.casefold()] - {name} for name in names}
+
+
+def _folded(connection: Connection, build: int, folded: Collection[str]) -> list[tuple[ServerName, str]]:
+    if not folded:
+        return []
+    wanted = {"of": build, **given("folded", [(one,) for one in folded])}
+    return [(name, one) for name, one in connection.execute(_names_folded(connection.dialect.name), wanted)]
+
+
 def _derive(
     connection: Connection,
     build: int,
@@ -195,28 +233,37 @@ def _derive(
 ) -> None:
     """Merges some servers anew. `known` holds records that are at hand already."""
     held = read_versions(connection, build, names, with_problems=False)
+    variants = _variants(connection, build, names, touched)
     entries = [merge(name, held[name], rules) for name in names]
     chosen = [entry.latest for entry in entries if entry.latest is not None]
     problems = _problems(connection, build, [latest.place for latest in chosen])
     records = _records(connection, {latest.digest for latest in chosen}, known)
     rows = []
     for entry in entries:
-        latest = entry.latest
+        latest, position = entry.latest, max(entry.position, touched.get(entry.name, 0))
         shown = None
         if latest is not None:
-            judged = replace(entry, latest=latest._replace(problems=problems[latest.place]))
+            told = _told_of(problems[latest.place], variants[entry.name])
+            judged = replace(entry, position=position, latest=latest._replace(problems=told))
             shown = orjson.dumps(document(judged, records.get(latest.digest))).decode()
         rows.append(
             {
                 "build": build,
                 "id": document_id(entry.name),
                 "name": entry.name,
-                "position": max(entry.position, touched.get(entry.name, 0)),
+                "folded": entry.name.casefold(),
+                "position": position,
                 "digest": None if latest is None else latest.digest,
                 "document": shown,
             }
         )
     upsert(connection, ENTRIES, rows)
+
+
+def _told_of(problems: str, variants: set[ServerName]) -> str:
+    if not variants:
+        return problems
+    return json.dumps([*json.loads(problems), *json.loads(problems_text([differs_by_case(variants)]))])
 
 
 def _problems(connection: Connection, build: int, places: Sequence[Place]) -> dict[Place, str]:

@@ -5,7 +5,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from tests.e2e.conftest import Home, items
+from tests.e2e.conftest import Home, items, nowhere
+from workers.sample.problems import ok
 from workers.sample.serve import SampleServer
 
 Serve = Callable[[list[dict[str, Any]]], SampleServer]
@@ -73,3 +74,41 @@ def test_status_says_what_the_last_crawl_was_and_came_to(home: Home) -> None:
 
 def test_the_version_is_printed(home: Home) -> None:
     assert home.run("--version").out.startswith("mcp-indexer ")
+
+
+def test_crawls_tells_of_past_crawls_and_of_one_that_is_not_finished(either: Home, upstream: SampleServer) -> None:
+    assert either.run("crawls", "--json").objects == []
+    either.crawl()
+    upstream.faults.hook = lambda _: ok(b'{"servers": 7}')
+    either.crawl_one(status=1)
+    upstream.faults.hook = None
+    either.crawl_one("--audit", "--max-pages", "1")
+    full, failed, audit = either.run("crawls", "official", "--json").objects
+    assert (full["mode"], full["status"], full["new"], full["missed"]) == ("full", "completed", 120, None)
+    assert (failed["status"], "no registry's list" in failed["error"]) == ("failed", True)
+    assert (audit["mode"], audit["status"], audit["ended_at"], audit["new"]) == ("audit", "unfinished", None, None)
+    assert [one["mode"] for one in either.run("crawls", "--limit", "1", "--json").objects] == ["audit"]
+    assert either.run("crawls", "nobody").status == 2
+
+
+def test_a_paused_source_is_not_crawled_by_hand_either(home: Home) -> None:
+    assert home.run("pause", "official").status == 0
+    assert home.run("status", "--json").object["sources"][0]["state"] == "paused"
+    named = home.run("crawl", "official")
+    assert (named.status, "mcp-indexer resume official" in named.sentence) == (2, True)
+    assert home.crawl()["crawls"] == []
+    assert home.run("resume", "official").status == 0
+    assert home.crawl_one()["status"] == "completed"
+    assert home.run("pause", "nobody").status == 2
+
+
+def test_doctor_looks_at_the_broker(home: Home, redis_url: str) -> None:
+    def broker() -> dict[str, Any]:
+        return next(part for part in home.run("doctor", "--json").objects if part["part"] == "broker")
+
+    assert (broker()["ok"], "files" in broker()["said"]) == (True, True)
+    home.set(BROKER_URL=redis_url)
+    assert broker()["ok"]
+    home.set(BROKER_URL=nowhere().replace("http://", "redis://:a-secret@"))
+    down = broker()
+    assert (down["ok"], "MCP_INDEXER_BROKER_URL" in down["said"], "a-secret" in down["said"]) == (False, True, False)

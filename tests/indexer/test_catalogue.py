@@ -49,7 +49,7 @@ TASKS = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 SOURCES = st.sampled_from([SourceName(name) for name in "abc"])
-NAMES = ["com.example/a", "com.example/b", "io.github.x/c"]
+NAMES = ["com.example/a", "com.example/A", "com.example/b", "io.github.x/c"]
 PATTERNS = st.sampled_from([(), (), ("com.*",), ("io.*", "com.example/a"), ("*",)])
 
 
@@ -414,3 +414,15 @@ def test_a_server_of_many_versions_is_one_entry(database: Database) -> None:
     some = [observed(record(version=f"1.{number}.0")) for number in range(300)]
     found = after(database, configured(), *some)
     assert (found[NAME]["version"], found[NAME]["version_count"]) == ("1.299.0", 300)
+
+
+def test_names_that_differ_by_case_only_are_told_of_each_other(database: Database) -> None:
+    capital = "Com.Example/Server"
+    alone = after(database, configured(), observed(record("com.example/server")))["com.example/server"]
+    assert "lint/name-case" not in alone["problems"]
+    found = after(database, observed(record(capital)))
+    assert set(found) == {"com.example/server", capital}
+    for name in found:
+        assert "lint/name-case" in found[name]["problems"]
+        assert found[name]["position"] == 3  # whoever polls for changes is told of the other one, too
+        assert found[name]["valid"] == alone["valid"]

@@ -127,3 +127,18 @@ def test_a_newer_file_is_refused_byte_for_byte(tmp_path: Path) -> None:
         migrate(again)
     again.close()
     assert (tmp_path / "a.db").read_bytes() == (tmp_path / "before.db").read_bytes()
+
+
+def test_a_database_of_the_first_shape_gets_what_is_new_and_keeps_what_it_has(database: Database) -> None:
+    appended(database, observed())
+    with database.write() as connection:
+        connection.execute(text("INSERT INTO quarantine (source, digest, position, walk) VALUES ('a', 'd', 1, 7)"))
+        connection.execute(text("DROP TABLE schedule"))
+        connection.execute(text("ALTER TABLE quarantine DROP COLUMN walk"))
+        connection.execute(text("DELETE FROM schema_version WHERE version > 1"))
+    migrate(database)
+    assert "schedule" in tables(database)
+    assert applied(database) == list(range(1, len(MIGRATIONS) + 1))
+    with database.read() as connection:
+        assert connection.execute(text("SELECT source, digest, walk FROM quarantine")).one() == ("a", "d", 0)
+    assert events(database) == 1
