@@ -196,7 +196,7 @@ LISTS = (
     (("events", "--limit", "9"), 9),
     (("sources", "list"), 1),
     (("sources", "check"), 1),
-    (("doctor",), 4),
+    (("doctor",), 5),
 )
 
 
