@@ -12,7 +12,7 @@ from sqlalchemy import Connection, case, func, select
 from indexer.crawls import CrawlState
 from indexer.documents import seconds, with_server_json
 from indexer.entry import merge
-from indexer.leases import STATES
+from indexer.leases import STATES, live_holders
 from indexer.projections import catalogue, runner
 from indexer.projections.catalogue import ENTRIES, VERSIONS
 from indexer.projections.runner import live_build
@@ -115,10 +115,11 @@ def standings(connection: Connection) -> dict[SourceName, SourceStanding]:
     counts = {row[0]: (row[1], row[2], int(row[3])) for row in connection.execute(query)}
     waiting = connection.execute(select(QUARANTINE.c.source, func.count()).group_by(QUARANTINE.c.source))
     quarantined: dict[str, int] = {row[0]: row[1] for row in waiting}
+    holders = live_holders(connection)
     return {
         row.source: SourceStanding(
             CrawlState.model_validate_json(row.state),
-            row.holder,
+            holders.get(row.source),
             *counts.get(row.source, (0, 0, 0)),
             quarantined.get(row.source, 0),
         )

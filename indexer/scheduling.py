@@ -6,10 +6,10 @@ Working state, not in the log: it says nothing about servers, and is found again
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from indexer.clock import from_micros, to_micros
-from indexer.sql import upsert
+from indexer.sql import insert_missing, upsert
 from indexer.tables import ScheduleRow, table
 from schemas.names import SourceName
 
@@ -42,6 +42,6 @@ def pause(connection: Connection, source: SourceName, *, paused: bool) -> None:
 
 
 def note_asked(connection: Connection, source: SourceName, *, at: datetime) -> None:
-    """Notes that a crawl was asked for."""
-    paused = is_paused(connection, source)
-    upsert(connection, SCHEDULE, [{"source": source, "paused": paused, "asked_at": to_micros(at)}])
+    """Notes that a crawl was asked for. Whether it is paused is not touched: a person may be saying so now."""
+    insert_missing(connection, SCHEDULE, [{"source": source, "paused": False, "asked_at": 0}])
+    connection.execute(update(SCHEDULE).where(SCHEDULE.c.source == source).values(asked_at=to_micros(at)))

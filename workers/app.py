@@ -14,6 +14,7 @@ from celery import Celery, signals
 
 from indexer.errors import ConfigurationError
 from workers import metrics, stopping, tasks
+from workers.broker import check_broker
 from workers.client import spare_loopback
 from workers.logs import log_json
 from workers.masking import secrets_of
@@ -22,14 +23,17 @@ from workers.wiring import Wiring
 
 DUE_SECONDS = 2.0
 """So often beat has the database asked what is due."""
+EMBEDDED_TRANSPORT = "workers.embedded_broker:Transport"
 VISIBLE_AGAIN_SECONDS = 600
 """Redis gives a message to another worker when it was not done in that time: twenty slices."""
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """Celery's settings. Raises ConfigurationError where the embedded broker's folder cannot be made."""
+    """Celery's settings. Raises ConfigurationError where the broker cannot be used, or a folder cannot be made."""
+    check_broker(settings.broker)
     return {
         "broker_url": settings.broker,
+        "broker_transport": EMBEDDED_TRANSPORT if settings.broker == EMBEDDED_BROKER else None,
         "broker_transport_options": _transport(settings),
         "broker_connection_retry_on_startup": True,
         "accept_content": ["json"],

@@ -9,6 +9,7 @@ from celery import Celery
 
 from indexer.errors import ConfigurationError, McpIndexerError
 from indexer.store import last_position
+from workers.broker import check_broker
 from workers.settings import Settings
 from workers.wiring import Wiring
 
@@ -59,6 +60,7 @@ def _sources(wiring: Wiring) -> str:
 
 def _broker(wiring: Wiring) -> str:
     settings = wiring.settings
+    check_broker(settings.broker)
     if settings.broker_url is None:
         return f"none to install: messages are files under {settings.home / 'broker'}"
     with Celery(broker=settings.broker, set_as_current=False).connection_for_read() as connection:

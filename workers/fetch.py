@@ -87,8 +87,8 @@ class _FailedError(Exception):
 class Fetcher:
     """Gets JSON from one source's host, within its budget; `requests` counts what was sent, retries included.
 
-    `observed` hears each request's status, or "error"; `retried` why one is sent again; `waited` the seconds that one
-    waited for the budget.
+    `observed` hears of each request once: its status, or "error" where there is none or the answer broke off; `retried`
+    hears why one is sent again, `waited` the seconds that one waited for the budget.
     """
 
     def __init__(
@@ -170,21 +170,23 @@ class Fetcher:
         """The answer to one request, or where it points."""
         self._await_turn(target)
         self.requests += 1
-        deadline = self._ticks() + self._limits.seconds
+        deadline, outcome = self._ticks() + self._limits.seconds, "error"
         try:
             # No error of httpx is chained to ours: its text may hold what is not to be shown.
             with self._client.stream("GET", target, headers=self._headers, follow_redirects=False) as response:
-                self._observed(str(response.status_code))
+                outcome = str(response.status_code)
                 return self._judge(response, target, deadline)
         except (httpx.TransportError, httpx.InvalidURL) as error:
+            outcome = "error"
             # httpx reads a Location even where it is not to follow it, and its request itself is known to be good.
             if isinstance(error, httpx.InvalidURL) or isinstance(error.__context__, httpx.InvalidURL):
                 raise SourceRefused(
                     f"{self._shown(target)}: it points to what is no address; check the source's url"
                 ) from None
-            self._observed("error")
             why = self._masking.hide(f"{type(error).__name__}: {error}")
             raise _FailedError(printable(why)) from None
+        finally:
+            self._observed(outcome)
 
     def _await_turn(self, target: httpx.URL) -> None:
         wait = self._budget.reserve(_host(target), self._per_minute)

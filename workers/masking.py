@@ -45,9 +45,7 @@ class Masking:
 def secrets_of(environment: Mapping[str, str]) -> set[str]:
     """The values of an environment's variables that are called as secrets are."""
     return {
-        value
-        for name, value in environment.items()
-        if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_SECRET and not value.startswith("/")
+        value for name, value in environment.items() if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_SECRET
     }
 
 

@@ -39,7 +39,10 @@ INDEX_TASKS = Histogram(
     ["kind", "outcome"],
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800),
 )
-TASK_KINDS = ("documentAdditionOrUpdate", "documentDeletion", "indexCreation", "indexDeletion", "indexSwap")
+TASK_KINDS = (
+    *("documentAdditionOrUpdate", "documentDeletion", "indexCreation", "indexDeletion", "indexSwap"),
+    "settingsUpdate",
+)
 TASK_OUTCOMES = ("succeeded", "failed", "canceled")
 
 KEPT_SECONDS = 5.0

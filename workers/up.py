@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from indexer.errors import McpIndexerError
+from workers.broker import check_broker
 from workers.report import say
 from workers.wiring import Wiring
 
@@ -29,6 +30,7 @@ class ChildEnded(McpIndexerError):
 
 def run_up(wiring: Wiring, concurrency: int) -> int:
     """Runs until SIGTERM (gives 0) or Ctrl-C (gives 130). Raises ChildEnded where a child ended by itself."""
+    check_broker(wiring.settings.broker)
     names = ", ".join(source.name for source in wiring.sources)
     index = wiring.index()  # holds the embedded one, so that it does not come and go with each task
     with _signals() as asked, _children(concurrency) as children:

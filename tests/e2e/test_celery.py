@@ -115,6 +115,8 @@ def test_what_a_killed_worker_did_goes_on_elsewhere(team: Home) -> None:
         one.kill()
     left = recorded(team)
     assert left < PAGES - 1
+    (source,) = team.run("status", "--json").object["sources"]
+    assert (source["holder"], source["last_crawl"]["status"]) == (None, "interrupted")
     with worker(team, "two"), beat(team):
         wait_until(lambda: documents(team) == PAGES - 1, timeout=120, every=0.2)
     assert crawls(team) == [("official", "full", "completed")]
@@ -176,6 +178,16 @@ def test_up_ends_when_a_child_ends_by_itself(home: Home) -> None:
         os.kill(beat_pid, signal.SIGKILL)
         assert up.process.wait(60) == 1
         assert up.says("The schedule ended by itself")
+
+
+@pytest.mark.parametrize("command", [[*CELERY, "worker"], [str(PROGRAM), "up"], [str(PROGRAM), "doctor"]])
+def test_a_broker_that_cannot_be_used_is_one_sentence_without_its_password(home: Home, command: list[str]) -> None:
+    home.set(BROKER_URL="amqp://user:sekret@host:port//")
+    with running(home, "command", command) as one:
+        assert one.process.wait(60) == (1 if "doctor" in command else 2)
+    (_,) = (line for line in one.log.read_text().splitlines() if "MCP_INDEXER_BROKER_URL cannot be used" in line)
+    assert not one.says("Traceback")
+    assert not one.says("sekret")
 
 
 def test_a_wrong_environment_is_one_sentence(home: Home) -> None:

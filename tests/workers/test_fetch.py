@@ -639,3 +639,40 @@ def test_where_nobody_listens_it_is_unavailable(real: Fetcher) -> None:
         port = server.getsockname()[1]
     with pytest.raises(SourceUnavailable, match="ConnectError"):
         real.get_json(f"http://127.0.0.1:{port}/")
+
+
+# What observers hear
+
+
+def test_each_request_is_heard_of_once_and_why_it_is_sent_again() -> None:
+    heard: list[str] = []
+    why: list[str] = []
+    late = httpx.ConnectTimeout("too long")
+    upstream = Upstream(status(503), OK, late, OK, observed=heard.append, retried=why.append)
+    upstream.fetcher.get_json(URL)
+    upstream.fetcher.get_json(URL)
+    assert heard == ["503", "200", "error", "200"]
+    assert len(heard) == upstream.fetcher.requests
+    assert why == ["503 Service Unavailable", "ConnectTimeout: too long"]
+
+
+def test_what_observers_hear_has_no_secret() -> None:
+    why: list[str] = []
+    upstream = Upstream(httpx.ConnectError("no hush-hush"), OK, secrets=["hush-hush"], retried=why.append)
+    upstream.fetcher.get_json(URL)
+    assert why == ["ConnectError: no ***"]
+
+
+def test_an_answer_that_breaks_off_is_heard_of_as_an_error() -> None:
+    heard: list[str] = []
+    with client(None) as http, loopback(response(b'{"a"', length=8), response(b'{"a": 1}')) as url:
+        options: dict[str, Any] = {"clock": lambda: NOW, "sleep": lambda _: None, "observed": heard.append}
+        Fetcher(http, RecordingBudget(), per_minute=60, **options).get_json(url)
+    assert heard == ["error", "200"]
+
+
+def test_waits_for_the_budget_are_heard_of() -> None:
+    waited: list[float] = []
+    Upstream(OK, wait=1.5, waited=waited.append).fetcher.get_json(URL)
+    Upstream(OK, wait=0.0, waited=waited.append).fetcher.get_json(URL)
+    assert waited == [1.5]

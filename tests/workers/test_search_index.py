@@ -40,3 +40,25 @@ def test_a_bad_filter_is_said_on_one_line_in_meilisearchs_own_words(index: Searc
     assert "`colour` is not filterable" in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "Hint" not in str(refused.value)
+
+
+def test_each_index_task_is_heard_of_once_with_what_it_came_to(
+    meilisearch_server: MeilisearchServer, meili_index: str
+) -> None:
+    heard: list[tuple[str, str, float]] = []
+    index = SearchIndex(
+        *(meilisearch_server.url, meilisearch_server.key, meili_index), ended=lambda *one: heard.append(one)
+    )
+    index.create(index.uid)
+    good, bad = index.send([json.dumps({"id": "good"})]), index.send([json.dumps({"id": "no good id"})])
+    for _ in range(2):
+        index.wait(good)
+        with pytest.raises(IndexRefused):
+            index.wait(bad)
+    assert [(kind, outcome) for kind, outcome, _ in heard] == [
+        ("indexCreation", "succeeded"),
+        ("settingsUpdate", "succeeded"),
+        ("documentAdditionOrUpdate", "succeeded"),
+        ("documentAdditionOrUpdate", "failed"),
+    ]
+    assert all(seconds >= 0 for _, _, seconds in heard)
