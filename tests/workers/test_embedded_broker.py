@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kombu import Connection, Exchange, Queue
 from kombu.simple import SimpleQueue
+from kombu.transport.virtual import BrokerState
 
 from workers.embedded_broker import KEPT_SECONDS, Transport
 
@@ -21,7 +23,6 @@ MESSAGES = 200
 def folder(tmp_path: Path) -> Path:
     for name in ("messages", "control"):
         (tmp_path / name).mkdir()
-    Transport.global_state.clear()  # a process remembers which queues it declared, and this is another folder
     return tmp_path
 
 
@@ -30,6 +31,8 @@ def connected(folder: Path) -> Iterator[Connection]:
     messages = str(folder / "messages")
     where = {"data_folder_in": messages, "data_folder_out": messages, "control_folder": str(folder / "control")}
     with Connection("filesystem://localhost//", transport=Transport, transport_options=where) as connection:
+        transport: Any = connection.transport
+        transport.state = BrokerState()  # as in a process of its own, which declares its queues itself
         yield connection
 
 
@@ -68,7 +71,6 @@ def files(folder: Path) -> list[str]:
 
 
 def test_what_many_send_many_take_each_once(folder: Path) -> None:
-    send(folder, 0, 0)  # declares the queue: of one process's threads, kombu has only the first one do so
     seen: list[int] = []
     with ThreadPoolExecutor(5) as pool:
         work = [pool.submit(take, folder, 2 * MESSAGES, seen) for _ in range(3)]
