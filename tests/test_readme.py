@@ -14,6 +14,7 @@ from tests import readme
 from tests.conftest import CHECKOUT, missing
 from tests.readme import HERE, README, Ran
 from workers import cli
+from workers.shell import parts
 
 COMMANDS = [step for step in readme.steps() if not step.file]
 APP = typer.main.get_command(cli.app)
@@ -83,7 +84,7 @@ def test_the_tables_are_the_codes() -> None:
     assert readme.table("rules") == readme.rules_table()
     assert {row[0]: row[1] for row in readme.cells("settings")} == readme.setting_defaults()
     assert {row[0]: row[1] for row in readme.cells("sources")} == readme.source_defaults()
-    statuses = {0, cli.FAILED, cli.USAGE, cli.ATTENTION, cli.INTERRUPTED}
+    statuses = {0, parts.FAILED, parts.USAGE, parts.ATTENTION, parts.INTERRUPTED}
     assert {int(row[0]) for row in readme.cells("exits")} == statuses
 
 

@@ -1,0 +1,1 @@
+"""The commands by subject, each a few calls of what the rest of the project does."""
