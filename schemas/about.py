@@ -6,7 +6,7 @@ in the document's `_meta`, snake_case to 2025-09-20 and camelCase for nine days;
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -20,8 +20,10 @@ _PUBLISHERS = "/publisher-provided"
 _TELLING = ("status", "publishedAt", "published_at")
 _STATUSES: dict[Any, Status] = {"active": "active", "deprecated": "deprecated", "deleted": "deleted"}
 _RFC_3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
+    r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,6}(\d{0,3}))?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
 )
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +57,24 @@ def read_about(meta: Any) -> About:
 
 
 def read_time(text: Any) -> datetime | None:
-    """An RFC 3339 time, in UTC and cut to microseconds; None for what is none, or no year from 1 to 9999 holds."""
+    """An RFC 3339 time, in UTC and rounded to microseconds; None for what is none, or no year from 1 to 9999 holds.
+
+    Rounded, halves to even, as the official registry's database did when it kept nanoseconds no longer: so what it
+    said before and what it says now is the same time.
+    """
     return _read_time(text) if isinstance(text, str) else None
 
 
 @lru_cache(maxsize=4096)  # a version is often published, updated and given its status at one time
 def _read_time(text: str) -> datetime | None:
-    if _RFC_3339.fullmatch(text) is None:
+    found = _RFC_3339.fullmatch(text)
+    if found is None:
         return None
+    nanoseconds = (found[1] or "").ljust(3, "0")
     try:
-        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+        time = datetime.fromisoformat(text.upper()).astimezone(UTC)
+        up = nanoseconds > "500" or (nanoseconds == "500" and time.microsecond % 2 == 1)
+        return time + _MICROSECOND if up else time
     except (ValueError, OverflowError):
         return None
 
