@@ -6,6 +6,7 @@ left out.
 """
 
 import re
+from functools import lru_cache
 from typing import Any
 
 SCHEMA_DATES = (
@@ -171,6 +172,7 @@ _SERVER = _object(
     "version",
 )
 
+_LONGEST_KNOWN = 200
 _DECLARED = re.compile(r"/schemas/([^/]+)/server\.schema\.json\Z")
 _CAPITAL = re.compile("(?<=[a-z0-9])[A-Z]")
 
@@ -187,7 +189,18 @@ def json_schema(date: str) -> dict[str, Any]:
 
 def schema_date(declared: Any) -> str | None:
     """Which of `SCHEMA_DATES` a document's `$schema` declares, whatever its fragment; None for every other value."""
-    found = _DECLARED.search(declared.partition("#")[0]) if isinstance(declared, str) else None
+    if not isinstance(declared, str):
+        return None
+    return _known_date(declared) if len(declared) <= _LONGEST_KNOWN else _date(declared)
+
+
+@lru_cache(maxsize=256)  # the same few are declared over and over
+def _known_date(declared: str) -> str | None:
+    return _date(declared)
+
+
+def _date(declared: str) -> str | None:
+    found = _DECLARED.search(declared.partition("#")[0])
     return found[1] if found is not None and found[1] in SCHEMA_DATES else None
 
 

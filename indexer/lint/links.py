@@ -1,7 +1,7 @@
 """Addresses beside the ways to run a server: repository, website, icons; and what stands at the record's top."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import orjson
 
@@ -10,62 +10,70 @@ from schemas.definition import SCHEMA_DATES, schema_date
 
 _CODE_HOSTS = {"github": "github.com", "gitlab": "gitlab.com"}
 _REPOSITORY = re.compile(r"https?://(?:www\.)?(?:github|gitlab)\.com/[\w.-]+/[\w.-]+/?")
-_SUBFOLDER = re.compile(r"[a-zA-Z0-9\-_./]+", re.ASCII)
+_FOLDER = r"(?!\.\.?(?:/|\Z))[a-zA-Z0-9\-_.]+"
+_SUBFOLDER = re.compile(f"{_FOLDER}(?:/{_FOLDER})*", re.ASCII)
 _WEBSITE = re.compile(r"https://[^\s\"'<>]+")
 _NEWEST = SCHEMA_DATES[-2]
 _PROVIDED = "io.modelcontextprotocol.registry/publisher-provided"
 MOST_PROVIDED = 4096
 
 
-def _outdated(look: Look) -> Iterator[Hit]:
+def _outdated(look: Look) -> Iterable[Hit]:
     date = schema_date(look.record.get("$schema"))
-    if date is not None and date < _NEWEST:
-        yield "/$schema", f"the schema of {date} is declared; the newest is of {_NEWEST}"
+    if date is None or date >= _NEWEST:
+        return ()
+    return (("/$schema", f"the schema of {date} is declared; the newest is of {_NEWEST}"),)
 
 
-def _repository(look: Look) -> Iterator[Hit]:
+def _repository(look: Look) -> Iterable[Hit]:
     repository = inner(look.record, "repository")
     url, source = text(repository, "url"), text(repository, "source")
     if not url and not source:
-        return
+        return ()
     if source not in _CODE_HOSTS:
-        yield "/repository/source", "the source of a repository is github or gitlab"
-    elif _REPOSITORY.fullmatch(url) is None or _CODE_HOSTS[source] not in url:
-        yield "/repository/url", f"this is not the address of a repository at {_CODE_HOSTS[source]}"
+        return (("/repository/source", "the source of a repository is github or gitlab"),)
+    if _REPOSITORY.fullmatch(url) is None or _CODE_HOSTS[source] not in url:
+        return (("/repository/url", f"this is not the address of a repository at {_CODE_HOSTS[source]}"),)
+    return ()
 
 
-def _subfolder(look: Look) -> Iterator[Hit]:
+def _subfolder(look: Look) -> Iterable[Hit]:
     subfolder = text(inner(look.record, "repository"), "subfolder")
-    if subfolder and (
-        _SUBFOLDER.fullmatch(subfolder) is None or any(part in ("", ".", "..") for part in subfolder.split("/"))
-    ):
-        yield "/repository/subfolder", "a subfolder is a relative path, without '..' and without '/' at its ends"
+    if not subfolder or _SUBFOLDER.fullmatch(subfolder):
+        return ()
+    return (("/repository/subfolder", "a subfolder is a relative path, without '..' and without '/' at its ends"),)
 
 
-def _website(look: Look) -> Iterator[Hit]:
+def _website(look: Look) -> Iterable[Hit]:
     name = "websiteUrl" if "websiteUrl" in look.record else "website_url"
     website = text(look.record, name)
-    if website and _WEBSITE.fullmatch(website) is None:
-        yield f"/{name}", "a website is an https:// address without spaces and quotes"
+    if not website or _WEBSITE.fullmatch(website):
+        return ()
+    return ((f"/{name}", "a website is an https:// address without spaces and quotes"),)
 
 
-def _icon(look: Look) -> Iterator[Hit]:
-    for number, icon in objects(look.record, "icons"):
-        src = text(icon, "src")
-        if src and not src.startswith("https://"):
-            yield f"/icons/{number}/src", "an icon is an https:// address"
+def _icon(look: Look) -> Iterable[Hit]:
+    if "icons" not in look.record:
+        return ()
+    sources = [(number, text(icon, "src")) for number, icon in objects(look.record, "icons")]
+    return [
+        (f"/icons/{number}/src", "an icon is an https:// address")
+        for number, src in sources
+        if src and not src.startswith("https://")
+    ]
 
 
-def _provided(look: Look) -> Iterator[Hit]:
+def _provided(look: Look) -> Iterable[Hit]:
     provided = inner(look.record, "_meta").get(_PROVIDED)
     if provided is None:
-        return
+        return ()
     try:
         size = len(orjson.dumps(provided))
     except TypeError:
-        return
-    if size > MOST_PROVIDED:
-        yield "/_meta", f"what the publisher provides takes {size:,} bytes; the registry takes {MOST_PROVIDED:,}"
+        return ()
+    if size <= MOST_PROVIDED:
+        return ()
+    return (("/_meta", f"what the publisher provides takes {size:,} bytes; the registry takes {MOST_PROVIDED:,}"),)
 
 
 RULES = (

@@ -1,7 +1,7 @@
 """Names and versions: what the official registry asks of them beyond the schema, and what helps to compare them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from indexer.latest import is_semver
 from indexer.lint.rule import Hit, Look, Rule
@@ -14,29 +14,33 @@ RESERVED = "latest"
 
 def is_range(version: str) -> bool:
     """Whether a text names many versions rather than one."""
-    if version[:1].isdigit() and version.replace(".", "").isalnum() and version[-1] not in "xX":
+    if is_semver(version):
         return False
     return _RANGE.match(version) is not None or _WILDCARD.fullmatch(version) is not None
 
 
-def _name(look: Look) -> Iterator[Hit]:
-    if look.name and _NAME.fullmatch(look.name) is None:
-        yield "/name", "the registry takes namespace/name, of letters, digits, '.', '-' and '_', each two or longer"
+def _name(look: Look) -> Iterable[Hit]:
+    if not look.name or _NAME.fullmatch(look.name):
+        return ()
+    return (("/name", "the registry takes namespace/name, of letters, digits, '.', '-' and '_', each two or longer"),)
 
 
-def _reserved(look: Look) -> Iterator[Hit]:
-    if look.version.lower() == RESERVED:
-        yield "/version", "'latest' is no version: it names another one tomorrow"
+def _reserved(look: Look) -> Iterable[Hit]:
+    if look.version.lower() != RESERVED:
+        return ()
+    return (("/version", "'latest' is no version: it names another one tomorrow"),)
 
 
-def _range(look: Look) -> Iterator[Hit]:
-    if look.version and is_range(look.version):
-        yield "/version", f"{look.version[:40]!r} names a range, not one version"
+def _range(look: Look) -> Iterable[Hit]:
+    if not look.version or not is_range(look.version):
+        return ()
+    return (("/version", f"{look.version[:40]!r} names a range, not one version"),)
 
 
-def _semver(look: Look) -> Iterator[Hit]:
-    if look.version and not is_semver(look.version):
-        yield "/version", f"{look.version[:40]!r} is no semantic version, so its order is guessed"
+def _semver(look: Look) -> Iterable[Hit]:
+    if not look.version or is_semver(look.version):
+        return ()
+    return (("/version", f"{look.version[:40]!r} is no semantic version, so its order is guessed"),)
 
 
 RULES = (

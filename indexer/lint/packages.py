@@ -1,11 +1,11 @@
 """Packages: identifiers, versions, hashes, transports and arguments. Hosts of package registries are not compared."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from indexer.lint.naming import RESERVED, is_range
-from indexer.lint.rule import Hit, Json, Look, Rule, inner, objects, text
+from indexer.lint.rule import Hit, Json, Look, Package, Rule, inner, objects, text
 from schemas.definition import schema_date
 
 _VARIABLE = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
@@ -14,94 +14,91 @@ _BY_VERSION = ("npm", "pypi", "nuget")
 _OCI_BY_IDENTIFIER = "2025-10-11"
 """Schemas of before asked images for a version, too."""
 _WITHOUT_HASH = (*_BY_VERSION, "oci")
+_OF_PACKAGE, _OF_RUNTIME = ("packageArguments", "package_arguments"), ("runtimeArguments", "runtime_arguments")
+_ARGUMENTS = {*_OF_PACKAGE, *_OF_RUNTIME}
 
 
-def kind(package: Json) -> str:
-    """A package's registry type."""
-    return text(package, "registryType", "registry_type", "registry_name")
+def _nothing(look: Look) -> Iterable[Hit]:
+    if look.packages or look.remotes:
+        return ()
+    return (("", "there is neither a package to install nor a remote to reach"),)
 
 
-def _nothing(look: Look) -> Iterator[Hit]:
-    if not look.packages and not look.remotes:
-        yield "", "there is neither a package to install nor a remote to reach"
+def _duplicate(look: Look) -> Iterable[Hit]:
+    return _repeated(look) if len(look.packages) > 1 else ()
 
 
-def _duplicate(look: Look) -> Iterator[Hit]:
-    if len(look.packages) < 2:
-        return
+def _repeated(look: Look) -> Iterator[Hit]:
     seen: set[Any] = set()
-    for pointer, package in look.packages:
-        transport = inner(package, "transport")
-        key = (kind(package), text(package, "identifier", "name"), text(package, "version"), text(transport, "type"))
+    for one in look.packages:
+        key = (one.kind, text(one.record, "identifier", "name"), one.version, one.transport)
         if key in seen:
-            yield pointer, f"the package {key[1][:60]!r} is listed twice with the same version and transport"
+            yield one.pointer, f"the package {key[1][:60]!r} is listed twice with the same version and transport"
         seen.add(key)
 
 
-def _identifier(look: Look) -> Iterator[Hit]:
-    for pointer, package in look.packages:
-        if " " in text(package, "identifier"):
-            yield f"{pointer}/identifier", "an identifier has no spaces"
+def _identifier(look: Look) -> Iterable[Hit]:
+    return [
+        (f"{one.pointer}/identifier", "an identifier has no spaces") for one in look.packages if " " in one.identifier
+    ]
 
 
 def _version(look: Look) -> Iterator[Hit]:
-    for pointer, package in look.packages:
-        version = text(package, "version")
-        if version.lower() == RESERVED:
-            yield f"{pointer}/version", "'latest' is no version: what is installed changes without a word"
-        elif version and is_range(version):
-            yield f"{pointer}/version", f"{version[:40]!r} names a range, not one version"
+    for one in look.packages:
+        if one.version.lower() == RESERVED:
+            yield f"{one.pointer}/version", "'latest' is no version: what is installed changes without a word"
+        elif one.version and is_range(one.version):
+            yield f"{one.pointer}/version", f"{one.version[:40]!r} names a range, not one version"
 
 
-def _unversioned(look: Look) -> Iterator[Hit]:
-    for pointer, package in look.packages:
-        if kind(package) in _BY_VERSION and not text(package, "version"):
-            yield pointer, "a package of this type needs a version"
+def _unversioned(look: Look) -> Iterable[Hit]:
+    return [
+        (one.pointer, "a package of this type needs a version")
+        for one in look.packages
+        if not one.version and one.kind in _BY_VERSION
+    ]
 
 
-def _oci(look: Look) -> Iterator[Hit]:
-    if (schema_date(look.record.get("$schema")) or "") < _OCI_BY_IDENTIFIER:
-        return
-    for pointer, package in look.packages:
-        if kind(package) == "oci" and text(package, "version"):
-            yield f"{pointer}/version", "an image's version stands in its identifier"
+def _oci(look: Look) -> Iterable[Hit]:
+    images = [one for one in look.packages if one.kind == "oci" and one.version]
+    if not images or (schema_date(look.record.get("$schema")) or "") < _OCI_BY_IDENTIFIER:
+        return ()
+    return [(f"{one.pointer}/version", "an image's version stands in its identifier") for one in images]
 
 
 def _hash(look: Look) -> Iterator[Hit]:
-    for pointer, package in look.packages:
-        of_type, found = kind(package), text(package, "fileSha256", "file_sha256")
-        if of_type == "mcpb" and not found:
-            yield pointer, "a bundle needs the SHA-256 of its file"
-        elif found and of_type in _WITHOUT_HASH:
-            yield pointer, "a package of this type has no file whose hash could be checked"
+    for one in look.packages:
+        found = text(one.record, "fileSha256", "file_sha256")
+        if one.kind == "mcpb" and not found:
+            yield one.pointer, "a bundle needs the SHA-256 of its file"
+        elif found and one.kind in _WITHOUT_HASH:
+            yield one.pointer, "a package of this type has no file whose hash could be checked"
 
 
-def _bundle(look: Look) -> Iterator[Hit]:
-    for pointer, package in look.packages:
-        identifier = text(package, "identifier")
-        if kind(package) == "mcpb" and not (identifier.startswith("https://") and "mcp" in identifier.lower()):
-            yield f"{pointer}/identifier", "a bundle's identifier is an https:// address with 'mcp' in it"
+def _bundle(look: Look) -> Iterable[Hit]:
+    return [
+        (f"{one.pointer}/identifier", "a bundle's identifier is an https:// address with 'mcp' in it")
+        for one in look.packages
+        if one.kind == "mcpb" and not (one.identifier.startswith("https://") and "mcp" in one.identifier.lower())
+    ]
 
 
 def _transport(look: Look) -> Iterator[Hit]:
-    for pointer, package in look.packages:
-        transport = inner(package, "transport")
-        of_type, url = text(transport, "type"), text(transport, "url")
-        if of_type == "stdio" and url:
-            yield f"{pointer}/transport/url", "stdio has no address"
-        elif of_type in ("streamable-http", "sse") and not url:
-            yield f"{pointer}/transport", f"{of_type} needs an address"
+    for one in look.packages:
+        if one.transport == "stdio" and one.url:
+            yield f"{one.pointer}/transport/url", "stdio has no address"
+        elif one.transport in ("streamable-http", "sse") and not one.url:
+            yield f"{one.pointer}/transport", f"{one.transport} needs an address"
 
 
 def _variable(look: Look) -> Iterator[Hit]:
-    for pointer, package in look.packages:
-        url = text(inner(package, "transport"), "url")
-        if "{" not in url:
+    for one in look.packages:
+        if "{" not in one.url:
             continue
-        known = set(_known(package))
-        for name in _VARIABLE.findall(url):
+        known = set(_known(one.record))
+        for name in _VARIABLE.findall(one.url):
             if name not in known:
-                yield f"{pointer}/transport/url", f"nothing defines the variable {{{name[:40]}}}"
+                yield f"{one.pointer}/transport/url", f"nothing defines the variable {{{name[:40]}}}"
 
 
 def _known(package: Json) -> Iterator[str]:
@@ -120,24 +117,27 @@ def _known(package: Json) -> Iterator[str]:
 
 def _arguments(package: Json) -> list[tuple[str, Json]]:
     found = []
-    for names in (("packageArguments", "package_arguments"), ("runtimeArguments", "runtime_arguments")):
+    for names in _OF_PACKAGE, _OF_RUNTIME:
         found += [(f"/{names[0]}/{number}", argument) for number, argument in objects(package, *names)]
     return found
 
 
-def _argument(look: Look) -> Iterator[Hit]:
-    for pointer, package in look.packages:
-        for where, argument in _arguments(package):
-            if text(argument, "type") == "named":
-                name = text(argument, "name")
-                if not name or _UNNAMED.search(name):
-                    yield f"{pointer}{where}/name", "a named argument has a name, without spaces, '<', '>' and '$'"
-                elif any(text(argument, key).startswith(name) for key in ("value", "default")):
-                    yield f"{pointer}{where}", "the value of a named argument does not repeat its name"
+def _argument(look: Look) -> Iterable[Hit]:
+    return [hit for one in look.packages if one.record.keys() & _ARGUMENTS for hit in _of_arguments(one)]
 
 
-RULES = (
-    Rule("lint/nothing-to-run", "warning", "There are neither packages nor remotes.", _nothing),
+def _of_arguments(package: Package) -> Iterator[Hit]:
+    for where, argument in _arguments(package.record):
+        if text(argument, "type") == "named":
+            name = text(argument, "name")
+            if not name or _UNNAMED.search(name):
+                yield f"{package.pointer}{where}/name", "a named argument has a name, without spaces, '<', '>' and '$'"
+            elif any(text(argument, key).startswith(name) for key in ("value", "default")):
+                yield f"{package.pointer}{where}", "the value of a named argument does not repeat its name"
+
+
+NOTHING = Rule("lint/nothing-to-run", "warning", "There are neither packages nor remotes.", _nothing)
+OF_PACKAGES = (
     Rule("lint/duplicate-package", "warning", "A package is listed twice with one version and transport.", _duplicate),
     Rule("lint/package-identifier", "warning", "A package's identifier has spaces.", _identifier),
     Rule("lint/package-version", "warning", "A package's version is latest, or a range.", _version),
@@ -154,3 +154,5 @@ RULES = (
     Rule("lint/package-variable", "warning", "A package's address uses a variable that nothing defines.", _variable),
     Rule("lint/argument-form", "warning", "A named argument has no plain name, or repeats it in its value.", _argument),
 )
+"""What can be said of a package; in vain where there is none."""
+RULES = (NOTHING, *OF_PACKAGES)

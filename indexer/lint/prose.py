@@ -1,12 +1,11 @@
 """Texts that people and models read: empty words, hidden characters, and words meant for the reading model."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from indexer.lint.rule import Hit, Look, Rule
 
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z_][^{}\s]{0,60}\}|<<[^<>\n]{1,60}>>|\{\{[^{}\n]{1,60}\}\}")
-_MARKS = ("${", "<<", "{{")
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
     "\u202a-\u202e\u2060-\u2064\u2066-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
@@ -28,50 +27,76 @@ _TO_THE_MODEL = re.compile(
     r"|\bbefore\s+(?:using|calling|invoking)\s+any\s+other\s+tool",
     re.IGNORECASE,
 )
-_MODEL_WORDS = re.compile(
-    r"ignore|disregard|forget|prompt|<|must|should|shall|have to|need to|user|always|before", re.I
-)
 
 
-def _placeholder(look: Look) -> Iterator[Hit]:
-    for pointer, said in (*look.said, ("/version", look.version), *_of_packages(look)):
-        if any(mark in said for mark in _MARKS) and (found := _PLACEHOLDER.search(said)):
-            yield pointer, f"{found[0][:40]!r} was left in where a value belongs"
+def _placeholder(look: Look) -> Iterable[Hit]:
+    found = [(pointer, _PLACEHOLDER.search(said)) for pointer, said in _marked(look)]
+    return [(pointer, f"{one[0][:40]!r} was left in where a value belongs") for pointer, one in found if one]
 
 
-def _of_packages(look: Look) -> Iterator[tuple[str, str]]:
-    for pointer, package in look.packages:
+def _marked(look: Look) -> Iterator[tuple[str, str]]:
+    """The texts that hold a sign which every placeholder has."""
+    if _has_mark(look.prose):
+        yield from look.said
+    if _has_mark(look.version):
+        yield "/version", look.version
+    for package in look.packages:
         for name in ("identifier", "version", "name"):
-            value = package.get(name)
-            if type(value) is str:
-                yield f"{pointer}/{name}", value
+            value = package.record.get(name)
+            if type(value) is str and _has_mark(value):
+                yield f"{package.pointer}/{name}", value
 
 
-def _boilerplate(look: Look) -> Iterator[Hit]:
+def _has_mark(said: str) -> bool:
+    return "{" in said or "<<" in said
+
+
+def _boilerplate(look: Look) -> Iterable[Hit]:
     said = look.description.strip()
-    if said and (said in (look.name, look.title) or (len(said) < 80 and _BOILERPLATE.fullmatch(said))):
-        yield "/description", "the description says nothing about this server"
+    if not said or (said not in (look.name, look.title) and (len(said) >= 80 or not _BOILERPLATE.fullmatch(said))):
+        return ()
+    return (("/description", "the description says nothing about this server"),)
 
 
-def _blank_title(look: Look) -> Iterator[Hit]:
-    if look.title and not look.title.strip():
-        yield "/title", "the title is blank"
+def _blank_title(look: Look) -> Iterable[Hit]:
+    return (("/title", "the title is blank"),) if look.title and not look.title.strip() else ()
 
 
-def _hidden(look: Look) -> Iterator[Hit]:
-    if look.prose.isascii() and look.prose.isprintable():
-        return
-    for pointer, said in look.said:
-        if found := _HIDDEN.search(said):
-            yield pointer, f"a character that is not seen: U+{ord(found[0]):04X}"
+def _hidden(look: Look) -> Iterable[Hit]:
+    if look.plain:
+        return ()
+    found = [(pointer, _HIDDEN.search(said)) for pointer, said in look.said]
+    return [(pointer, f"a character that is not seen: U+{ord(one[0]):04X}") for pointer, one in found if one]
 
 
-def _to_the_model(look: Look) -> Iterator[Hit]:
-    if _MODEL_WORDS.search(look.prose) is None:
-        return
-    for pointer, said in look.said:
-        if found := _TO_THE_MODEL.search(said[:10_000]):
-            yield pointer, f"speaks to the model that reads it, not to people: {found[0][:60]!r}"
+def _to_the_model(look: Look) -> Iterable[Hit]:
+    if look.plain and not _may_address_model(look.prose.lower()):
+        return ()
+    found = [(pointer, _TO_THE_MODEL.search(said[:10_000])) for pointer, said in look.said]
+    return [
+        (pointer, f"speaks to the model that reads it, not to people: {one[0][:60]!r}") for pointer, one in found if one
+    ]
+
+
+def _may_address_model(said: str) -> bool:
+    """Whether a plain text in lower case holds what each of the ways to address a model holds: words that are found
+    ten times faster than the ways themselves.
+    """
+    return (
+        "<" in said
+        or "ignore " in said
+        or "disregard " in said
+        or "forget " in said
+        or ("prompt" in said and ("system" in said or "developer" in said))
+        or "must " in said
+        or "should " in said
+        or "shall " in said
+        or "have " in said
+        or "need " in said
+        or ("user" in said and ("not " in said or "don" in said or "never " in said))
+        or "always " in said
+        or "before " in said
+    )
 
 
 RULES = (

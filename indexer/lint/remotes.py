@@ -1,9 +1,9 @@
 """Remotes: places where a server already runs must be reachable by others, and their variables defined."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from indexer.lint.rule import Hit, Look, Rule, inner, text
+from indexer.lint.rule import Hit, Look, Rule, inner
 
 _HERE = re.compile(
     r"https?://(?:[^/@\s]*@)?(?:localhost|[^/:\s]*\.localhost|127\.[\d.]+|0\.0\.0\.0|\[::1?\])(?:[:/?#]|$)", re.I
@@ -11,42 +11,50 @@ _HERE = re.compile(
 _VARIABLE = re.compile(r"\$?\{([A-Za-z0-9_.-]+)\}")
 
 
-def _local(look: Look) -> Iterator[Hit]:
-    for pointer, remote in look.remotes:
-        if _HERE.match(text(remote, "url")):
-            yield f"{pointer}/url", "this address is the reader's own machine"
+def _local(look: Look) -> Iterable[Hit]:
+    return [
+        (f"{one.pointer}/url", "this address is the reader's own machine")
+        for one in look.remotes
+        if _HERE.match(one.url)
+    ]
 
 
-def _plain(look: Look) -> Iterator[Hit]:
-    for pointer, remote in look.remotes:
-        url = text(remote, "url")
-        if url[:7].lower() == "http://" and _HERE.match(url) is None:
-            yield f"{pointer}/url", "a remote is reached by https"
+def _plain(look: Look) -> Iterable[Hit]:
+    return [
+        (f"{one.pointer}/url", "a remote is reached by https")
+        for one in look.remotes
+        if one.url[:7].lower() == "http://" and _HERE.match(one.url) is None
+    ]
 
 
 def _variable(look: Look) -> Iterator[Hit]:
-    for pointer, remote in look.remotes:
-        url = text(remote, "url")
-        if "{" not in url:
+    for one in look.remotes:
+        if "{" not in one.url:
             continue
-        known = inner(remote, "variables")
-        for name in _VARIABLE.findall(url):
+        known = inner(one.record, "variables")
+        for name in _VARIABLE.findall(one.url):
             if name not in known:
-                yield f"{pointer}/url", f"nothing defines the variable {{{name[:40]}}}"
+                yield f"{one.pointer}/url", f"nothing defines the variable {{{name[:40]}}}"
 
 
-def _type(look: Look) -> Iterator[Hit]:
-    for pointer, remote in look.remotes:
-        if text(remote, "type", "transport_type") not in ("streamable-http", "sse"):
-            yield pointer, "a remote is of type streamable-http or sse"
+def _type(look: Look) -> Iterable[Hit]:
+    return [
+        (one.pointer, "a remote is of type streamable-http or sse")
+        for one in look.remotes
+        if one.type not in ("streamable-http", "sse")
+    ]
 
 
-def _duplicate(look: Look) -> Iterator[Hit]:
+def _duplicate(look: Look) -> Iterable[Hit]:
+    return _repeated(look) if len(look.remotes) > 1 else ()
+
+
+def _repeated(look: Look) -> Iterator[Hit]:
     seen: set[tuple[str, str]] = set()
-    for pointer, remote in look.remotes:
-        key = text(remote, "type", "transport_type"), text(remote, "url")
-        if key[1] and key in seen:
-            yield pointer, "this address is listed twice with the same type"
+    for one in look.remotes:
+        key = one.type, one.url
+        if one.url and key in seen:
+            yield one.pointer, "this address is listed twice with the same type"
         seen.add(key)
 
 

@@ -1,8 +1,7 @@
 """What a rule is, and what it looks at."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 from schemas.server import MOST_LISTED
@@ -19,27 +18,53 @@ class Rule:
     id: str
     severity: Literal["warning", "info"]
     line: str
-    check: "Callable[[Look], Iterator[Hit]]"
+    check: "Callable[[Look], Iterable[Hit]]"
+
+
+class Package:
+    """A package of a record, read once for all rules."""
+
+    __slots__ = ("identifier", "kind", "pointer", "record", "transport", "url", "version")
+
+    def __init__(self, number: int, package: Json) -> None:
+        self.pointer, self.record = f"/packages/{number}", package
+        self.kind = text(package, "registryType", "registry_type", "registry_name")
+        self.identifier, self.version = text(package, "identifier"), text(package, "version")
+        transport = inner(package, "transport")
+        self.transport, self.url = text(transport, "type"), text(transport, "url")
+
+
+class Remote:
+    """A remote of a record, read once for all rules."""
+
+    __slots__ = ("pointer", "record", "type", "url")
+
+    def __init__(self, number: int, remote: Json) -> None:
+        self.pointer, self.record = f"/remotes/{number}", remote
+        self.type, self.url = text(remote, "type", "transport_type"), text(remote, "url")
 
 
 class Look:
-    """A record, read once for all rules: text where there is text, objects where there are objects."""
+    """A record, read once for all rules: text where there is text, objects where there are objects.
+
+    `prose` is all that people and models read of it, for rules that first ask whether a look at each text pays; `plain`
+    says that nothing in it is invisible or beyond ASCII.
+    """
+
+    __slots__ = ("description", "name", "packages", "plain", "prose", "record", "remotes", "title", "version")
 
     def __init__(self, record: Json) -> None:
         self.record = record
         self.name, self.title = text(record, "name"), text(record, "title")
         self.description, self.version = text(record, "description"), text(record, "version")
-        self.packages = [(f"/packages/{i}", package) for i, package in objects(record, "packages")]
-        self.remotes = [(f"/remotes/{i}", remote) for i, remote in objects(record, "remotes")]
+        self.packages = [Package(i, package) for i, package in objects(record, "packages")]
+        self.remotes = [Remote(i, remote) for i, remote in objects(record, "remotes")]
+        self.prose = f"{self.name} {self.title} {self.description}"
+        self.plain = self.prose.isascii() and self.prose.isprintable()
 
-    @cached_property
-    def prose(self) -> str:
-        """All that people and models read of it."""
-        return f"{self.name}\n{self.title}\n{self.description}"
-
-    @cached_property
+    @property
     def said(self) -> list[tuple[str, str]]:
-        """The same, each text with its pointer."""
+        """What people and models read, each text with its pointer."""
         return [("/name", self.name), ("/title", self.title), ("/description", self.description)]
 
 

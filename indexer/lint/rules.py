@@ -8,6 +8,7 @@ from indexer.lint.rule import Look, Rule
 from indexer.verdict import Problem, shown
 
 RULES: tuple[Rule, ...] = (*naming.RULES, *prose.RULES, *links.RULES, *packages.RULES, *remotes.RULES)
+_OF_ALL = (*naming.RULES, *prose.RULES, *links.RULES, packages.NOTHING)
 MOST_HITS = 50
 NAME_CASE = "lint/name-case"
 """Looks at the catalogue, not at one record."""
@@ -19,7 +20,7 @@ def lint(record: Any) -> tuple[Problem, ...]:
         return ()
     look = Look(record)
     found: list[Problem] = []
-    for rule in RULES:
+    for rule in (*_OF_ALL, *(packages.OF_PACKAGES if look.packages else ()), *(remotes.RULES if look.remotes else ())):
         for pointer, message in rule.check(look):
             found.append(Problem(rule.id, shown(pointer), rule.severity, shown(message)))
             if len(found) == MOST_HITS:
