@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 Clock = Callable[[], datetime]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def machine_clock() -> datetime:
@@ -16,7 +15,8 @@ def machine_clock() -> datetime:
 
 def to_micros(time: datetime) -> int:
     """Microseconds since 1970 of an aware time."""
-    return (time - _EPOCH) // _MICROSECOND
+    since = time - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_micros(micros: int) -> datetime:

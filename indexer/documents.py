@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
+
 from indexer.entry import Entry
 from schemas.documents import EntryDocument, IconDocument, PackageDocument, RemoteDocument, RepositoryDocument
 from schemas.names import displayable, document_id
@@ -21,7 +23,7 @@ def document(entry: Entry, record: Any) -> EntryDocument:
     assert latest is not None, "an entry without a listed version has no document"
     server = read_server(record)
     namespace, _, label = entry.name.rpartition("/")
-    rules = [rule for rule, *_ in json.loads(latest.problems)]
+    rules = [rule for rule, *_ in orjson.loads(latest.problems)]
     identifiers = distinct(package.identifier for package in server.packages)
     transports = (*(package.transport for package in server.packages), *(remote.type for remote in server.remotes))
     return {

@@ -14,7 +14,7 @@ from indexer.documents import seconds, with_server_json
 from indexer.entry import merge
 from indexer.leases import STATES, live_holders
 from indexer.projections import catalogue, runner
-from indexer.projections.catalogue import ENTRIES, VERSIONS
+from indexer.projections.rows import ENTRIES, VERSIONS, read_versions
 from indexer.projections.runner import live_build
 from indexer.quarantine import QUARANTINE
 from indexer.store import EVENTS, RECORDS, read_positions, read_streams
@@ -36,7 +36,7 @@ Json = dict[str, Any]
 def show(connection: Connection, name: ServerName) -> Json | None:
     """A server's document with all its versions, the latest first; None for a name that no source ever listed."""
     build = live_build(connection)
-    versions = catalogue.read_versions(connection, build, [name])[name]
+    versions = read_versions(connection, build, [name])[name]
     if not versions:
         return None
     entry = merge(name, versions, catalogue.read_rules(connection, build))

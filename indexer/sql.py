@@ -1,10 +1,10 @@
 """Statements that both databases have, in their own dialects."""
 
-import json
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     JSON,
     Column,
@@ -25,42 +25,67 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
+Row = tuple[Any, ...]
+"""A whole row: a value for each of the table's columns, in their order."""
 Rows = list[dict[str, Any]]
 Insert = sqlite.Insert | postgresql.Insert
 Build = Callable[[str, Table, tuple[str, ...]], Insert]
 
-_NAMED: dict[str, tuple[Any, str]] = {"sqlite": (SQLiteDialect, "named"), "postgresql": (PGDialect, "pyformat")}
-"""The dialects, and how each driver takes parameters by their names."""
+_PLACED: dict[str, tuple[Any, str]] = {"sqlite": (SQLiteDialect, "qmark"), "postgresql": (PGDialect, "format")}
+"""The dialects, and how each driver takes parameters by their places."""
 
 
-def append(connection: Connection, table: Table, rows: Rows) -> None:
-    """Inserts rows, none of whose keys may be there; every row has the same columns."""
-    _many(connection, _insert, table, rows)
+def append(connection: Connection, table: Table, rows: list[Row]) -> None:
+    """Inserts whole rows, none of whose keys may be there."""
+    _many(connection, _insert, table, _all(table), rows)
 
 
 def insert_missing(connection: Connection, table: Table, rows: Rows) -> None:
     """Inserts the rows whose key is not there yet; every row has the same columns."""
-    _many(connection, _insert_missing, table, rows)
+    if rows:
+        columns, rows_ = _placed(table, rows)
+        _many(connection, _insert_missing, table, columns, rows_)
 
 
 def upsert(connection: Connection, table: Table, rows: Rows) -> None:
     """Inserts rows, or replaces those with the same key; every row has the same columns."""
-    _many(connection, _upsert, table, rows)
+    if rows:
+        columns, rows_ = _placed(table, rows)
+        _many(connection, _upsert, table, columns, rows_)
 
 
-def _many(connection: Connection, build: Build, table: Table, rows: Rows) -> None:
+def insert_missing_whole(connection: Connection, table: Table, rows: list[Row]) -> None:
+    """Inserts the whole rows whose key is not there yet."""
+    _many(connection, _insert_missing, table, _all(table), rows)
+
+
+def upsert_whole(connection: Connection, table: Table, rows: list[Row]) -> None:
+    """Inserts whole rows, or replaces those with the same key."""
+    _many(connection, _upsert, table, _all(table), rows)
+
+
+def _all(table: Table) -> tuple[str, ...]:
+    return tuple(table.columns.keys())
+
+
+def _placed(table: Table, rows: Rows) -> tuple[tuple[str, ...], list[Row]]:
+    columns = tuple(name for name in table.columns.keys() if name in rows[0])  # noqa: SIM118 - its values are columns
+    return columns, [tuple(row[name] for name in columns) for row in rows]
+
+
+def _many(connection: Connection, build: Build, table: Table, columns: tuple[str, ...], rows: list[Row]) -> None:
     """Hands rows to the driver as they are: our values need no conversion, and SQLAlchemy's costs more than SQLite."""
     if rows:
-        connection.exec_driver_sql(_text(connection.dialect.name, build, table, tuple(rows[0])), rows)
+        connection.exec_driver_sql(_text(connection.dialect.name, build, table, columns), rows)
 
 
 @cache
 def _text(dialect: str, build: Build, table: Table, columns: tuple[str, ...]) -> str:
-    """A statement as the driver reads it, its parameters by the columns' names."""
-    untyped, style = _NAMED[dialect]
-    named: Dialect = untyped(paramstyle=style)
+    """A statement as the driver reads it, its parameters in the order of the table's columns."""
+    untyped, style = _PLACED[dialect]
+    placed: Dialect = untyped(paramstyle=style)
     statement = build(dialect, table, columns).values({name: bindparam(name) for name in columns})
-    return str(statement.compile(dialect=named))
+    return str(statement.compile(dialect=placed))
 
 
 def _insert(dialect: str, table: Table, _: tuple[str, ...]) -> Insert:
@@ -95,4 +120,4 @@ def among(dialect: str, name: str, *columns: Column[Any]) -> ColumnElement[bool]
 
 def given(name: str, values: Collection[Sequence[str]]) -> dict[str, str]:
     """The parameter of an `among` of that name."""
-    return {name: json.dumps(list(values))}
+    return {name: orjson.dumps(list(values)).decode()}

@@ -8,7 +8,7 @@ it until they commit; everything before the insert (reading the past, deciding) 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, Select, func, select, text
 
@@ -68,19 +68,24 @@ def append(
     )
     records: dict[str, str] = {}
     events: list[Recorded] = []
-    rows: list[dict[str, Any]] = []
+    rows: list[sql.Row] = []
+    recorded_at, size = to_micros(at), 0
     for write in writes:
+        event = write.event
         position = Position(position + 1)
         revision = revisions[write.stream] = Revision(revisions[write.stream] + 1)
-        events.append(Recorded(position, write.stream, revision, at, crawl, write.event))
-        rows.append(_row(write, position, revision, to_micros(at), crawl))
-        if isinstance(write.event, WithRecord):
-            records.setdefault(write.event.digest, ascii_json(write.event.record))
-    sql.insert_missing(connection, RECORDS, [{"digest": d, "text": t} for d, t in records.items()])
-    sql.upsert(connection, STREAMS, [{"stream": s, "revision": r} for s, r in revisions.items()])
+        events.append(Recorded(position, write.stream, revision, at, crawl, event))
+        data, record = event_data(event), None
+        if isinstance(event, WithRecord):
+            record = event.digest
+            records.setdefault(record, ascii_json(data.pop("record")))
+        text_ = ascii_json(data)
+        rows.append((position, write.stream, revision, event.type, recorded_at, crawl, record, text_))
+        size += len(text_)
+    sql.insert_missing_whole(connection, RECORDS, list(records.items()))
+    sql.upsert_whole(connection, STREAMS, list(revisions.items()))
     sql.append(connection, EVENTS, rows)
-    size = sum(len(row["data"]) for row in rows) + sum(map(len, records.values()))
-    return Appended(position, events, size)
+    return Appended(position, events, size + sum(map(len, records.values())))
 
 
 def last_position(connection: Connection) -> Position:
@@ -156,23 +161,6 @@ _SELECT = select(
     EVENTS.c.data,
     RECORDS.c.text,
 ).outerjoin_from(EVENTS, RECORDS, EVENTS.c.record == RECORDS.c.digest)
-
-
-def _row(write: Write, position: int, revision: int, at: int, crawl: CrawlId | None) -> dict[str, Any]:
-    data = event_data(write.event)
-    carries = isinstance(write.event, WithRecord)
-    if carries:
-        del data["record"]
-    return {
-        "position": position,
-        "stream": write.stream,
-        "revision": revision,
-        "type": write.event.type,
-        "recorded_at": at,
-        "crawl": crawl,
-        "record": write.event.digest if isinstance(write.event, WithRecord) else None,
-        "data": ascii_json(data),
-    }
 
 
 def _recorded(

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, and_, func, select
 
 from indexer.database import Database
 from indexer.errors import IndexRefused, LogDamaged
-from indexer.projections import catalogue, documents, runner
-from indexer.projections.catalogue import VERSIONS, chunks
+from indexer.projections import documents, rows, runner
 from indexer.projections.compare import Comparison, compare, expected_documents
+from indexer.projections.rows import VERSIONS, chunks
 from indexer.projections.runner import LIVE, live_build, read_checkpoint
 from indexer.record import HELD
 from indexer.search import SearchIndex
@@ -78,9 +78,9 @@ def repair(database: Database, index: SearchIndex, report: Report) -> None:
         documents.rebuild(database, index)
         return
     with database.lock(documents.LOCK):
-        for ids in chunks(report.index.extra, catalogue.NAMES_AT_ONCE):
+        for ids in chunks(report.index.extra, rows.NAMES_AT_ONCE):
             index.wait(index.delete(ids))
-        for ids in chunks([*report.index.missing, *report.index.different], catalogue.NAMES_AT_ONCE):
+        for ids in chunks([*report.index.missing, *report.index.different], rows.NAMES_AT_ONCE):
             with database.read() as connection:
                 wanted = expected_documents(connection, ids)
             if wanted:
@@ -124,7 +124,7 @@ def check_catalogue(database: Database) -> CatalogueReport:
         with database.read() as connection:
             live = read_checkpoint(connection, LIVE)
             assert live is not None, "the catalogue was caught up"
-            entries, found = catalogue.digest(connection, int(live.target))
+            entries, found = rows.build_digest(connection, int(live.target))
         try:
             expected = runner.fill(database, build, until=live.position)
         except LogDamaged:

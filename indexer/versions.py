@@ -1,9 +1,10 @@
 """A version at a source, as the catalogue knows it: the fold of its events. Pure."""
 
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
+
+import orjson
 
 from indexer.clock import to_micros
 from indexer.lint.rules import lint
@@ -37,10 +38,6 @@ class Version(NamedTuple):
     def place(self) -> "Place":
         """Where it is kept."""
         return self.source, self.key, self.slot
-
-    def row(self) -> dict[str, Any]:
-        """The fields by name."""
-        return self._asdict()
 
 
 FIELDS = Version._fields
@@ -104,4 +101,4 @@ def _told(time: datetime | None) -> int | None:
 
 def problems_text(found: Iterable[Problem]) -> str:
     """Problems as JSON text: [[rule, pointer, severity, message], ...]."""
-    return json.dumps([[one.rule, one.pointer, one.severity, one.message] for one in found])
+    return orjson.dumps([[one.rule, one.pointer, one.severity, one.message] for one in found]).decode()

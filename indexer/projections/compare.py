@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, and_, select
 
 from indexer.database import Database
 from indexer.documents import with_server_json
-from indexer.projections.catalogue import ENTRIES, chunks
+from indexer.projections.rows import ENTRIES, chunks
 from indexer.projections.runner import live_build
 from indexer.search import SearchIndex
 from indexer.store import RECORDS

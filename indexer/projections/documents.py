@@ -20,8 +20,8 @@ from indexer.database import LOCK_POLL_SECONDS, Database
 from indexer.documents import with_server_json
 from indexer.errors import IndexRefused
 from indexer.projections import catalogue
-from indexer.projections.catalogue import ENTRIES
 from indexer.projections.compare import compare
+from indexer.projections.rows import ENTRIES, chunks
 from indexer.projections.runner import (
     LIVE as CATALOGUE,
 )
@@ -86,7 +86,7 @@ class Filler:
         if at_least and self._waiting() < (BATCH_ENTRIES if self._flying else at_least):
             return
         for batch in self._batches():
-            tasks = [self._index.delete(ids, self._uid) for ids in catalogue.chunks(batch.gone, DELETE_AT_ONCE)]
+            tasks = [self._index.delete(ids, self._uid) for ids in chunks(batch.gone, DELETE_AT_ONCE)]
             if batch.documents:
                 tasks.append(self._index.send(batch.documents, self._uid))
             self._flying.append((tasks, batch.reached))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select
 
 from indexer.database import Database
-from indexer.projections import catalogue
+from indexer.projections import catalogue, rows
 from indexer.projections.tail import Tail
 from indexer.sql import upsert
 from indexer.store import PAGE_EVENTS, last_position, read_log
@@ -113,7 +113,7 @@ def rebuild(
                 if moved is None:
                     write_checkpoint(connection, Checkpoint(LIVE, build.position, build.fingerprint, build.target))
                     drop_checkpoint(connection, NEXT)
-                    catalogue.clear(connection, keep=[int(build.target)])
+                    rows.clear(connection, keep=[int(build.target)])
                     return build.position
                 progress(moved.position)
 
@@ -123,7 +123,7 @@ def begin_build(database: Database) -> Checkpoint:
     with database.write() as connection:
         live = live_build(connection)
         build = Checkpoint(NEXT, Position(0), catalogue.fingerprint(), str(live + 1))
-        catalogue.clear(connection, keep=[live])
+        rows.clear(connection, keep=[live])
         write_checkpoint(connection, build)
     return build
 
@@ -137,14 +137,14 @@ def fill(database: Database, build: Checkpoint, *, until: Position) -> str:
             break
         build = moved
     with database.read() as connection:
-        return catalogue.digest(connection, int(build.target))[1]
+        return rows.build_digest(connection, int(build.target))[1]
 
 
 def drop_build(database: Database) -> None:
     """Drops the build beside the live one."""
     with database.write() as connection:
         drop_checkpoint(connection, NEXT)
-        catalogue.clear(connection, keep=[live_build(connection)])
+        rows.clear(connection, keep=[live_build(connection)])
 
 
 def _step(

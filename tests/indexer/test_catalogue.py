@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 
 from indexer.database import Database
 from indexer.projections import catalogue, runner
-from indexer.projections.catalogue import ENTRIES, VERSIONS
+from indexer.projections.rows import ENTRIES, VERSIONS, build_digest, clear, read_versions
 from indexer.store import RECORDS
 from indexer.text import digest
 from indexer.verify import check_catalogue
@@ -104,14 +104,14 @@ def empty(database: Database) -> Iterator[None]:
 def forgotten(database: Database) -> None:
     """No catalogue, as if none had been made."""
     with database.write() as connection:
-        catalogue.clear(connection, keep=[])
+        clear(connection, keep=[])
         runner.drop_checkpoint(connection, runner.LIVE)
 
 
 def live(database: Database) -> tuple[int, str]:
     """The live catalogue's count and digest."""
     with database.read() as connection:
-        return catalogue.digest(connection, runner.live_build(connection))
+        return build_digest(connection, runner.live_build(connection))
 
 
 def documents(database: Database) -> dict[str, dict[str, Any]]:
@@ -172,9 +172,7 @@ def test_what_is_withdrawn_leaves_and_comes_back(database: Database) -> None:
 def test_what_is_deleted_leaves_the_index_and_stays_in_the_catalogue(database: Database) -> None:
     assert after(database, configured(), observed(), status_changed(said=meta("deleted"))) == {}
     with database.read() as connection:
-        (found,) = catalogue.read_versions(connection, runner.live_build(connection), [ServerName(NAME)])[
-            ServerName(NAME)
-        ]
+        (found,) = read_versions(connection, runner.live_build(connection), [ServerName(NAME)])[ServerName(NAME)]
         entry = connection.execute(select(ENTRIES)).one()
     assert (found.status, found.position) == ("deleted", 3)
     assert (entry.name, entry.document, entry.position) == (NAME, None, 3)

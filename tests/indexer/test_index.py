@@ -13,8 +13,8 @@ from indexer.database import Database
 from indexer.documents import with_server_json
 from indexer.errors import IndexRefused, IndexUnavailable
 from indexer.projections import catalogue, documents, runner
-from indexer.projections.catalogue import ENTRIES, VERSIONS
 from indexer.projections.compare import compare
+from indexer.projections.rows import ENTRIES, VERSIONS
 from indexer.projections.runner import Checkpoint, live_build, read_checkpoint
 from indexer.record import HELD
 from indexer.search import SETTINGS, SearchIndex

@@ -1,0 +1,156 @@
+"""The rows of the catalogue: how they are read and written. A build is one filling of its tables."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+from sqlalchemy import Column, Connection, Select, bindparam, delete, literal, select
+
+from indexer.sql import among, given
+from indexer.store import RECORDS
+from indexer.tables import CatalogueEntryRow, CatalogueSourceRow, CatalogueVersionRow, table
+from indexer.text import read_json
+from indexer.versions import FIELDS, Place, Version
+from schemas.names import Digest, ServerName, SourceName
+
+SOURCES, VERSIONS, ENTRIES = table(CatalogueSourceRow), table(CatalogueVersionRow), table(CatalogueEntryRow)
+NAMES_AT_ONCE = 200
+
+assert tuple(VERSIONS.columns.keys()) == ("build", *FIELDS), "a version is its row, but for the build"
+
+_T = TypeVar("_T")
+
+_VERSION_COLUMNS = [VERSIONS.c[name] for name in FIELDS]
+_WITHOUT_PROBLEMS = [literal("[]") if name == "problems" else VERSIONS.c[name] for name in FIELDS]
+
+
+def clear(connection: Connection, keep: Iterable[int]) -> None:
+    """Drops every build but those to keep."""
+    for rows in (SOURCES, VERSIONS, ENTRIES):
+        connection.execute(delete(rows).where(rows.c.build.not_in(list(keep))))
+
+
+def build_digest(connection: Connection, build: int) -> tuple[int, str]:
+    """How many entries a build has, and a digest of them and of the versions that they were made of."""
+    hashed = hashlib.sha256()
+    versions = select(*_VERSION_COLUMNS).where(VERSIONS.c.build == build)
+    entries = select(ENTRIES.c.id, ENTRIES.c.name, ENTRIES.c.position, ENTRIES.c.digest, ENTRIES.c.document)
+    count = 0
+    for row in _stream(connection, versions.order_by(VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot)):
+        hashed.update(repr(tuple(row)).encode())
+    for row in _stream(connection, entries.where(ENTRIES.c.build == build).order_by(ENTRIES.c.id)):
+        hashed.update(repr(tuple(row)).encode())
+        count += row.document is not None
+    return count, hashed.hexdigest()
+
+
+def read_versions(
+    connection: Connection, build: int, names: Sequence[ServerName], *, with_problems: bool = True
+) -> dict[ServerName, list[Version]]:
+    """Every version that any source ever showed of some servers; of thousands, better without their problems."""
+    dialect = connection.dialect.name
+    found: dict[ServerName, list[Version]] = {name: [] for name in names}
+    query = _versions_named(dialect, with_problems=with_problems)
+    for row in connection.execute(query, {"of": build, **given("names", [(name,) for name in names])}):
+        version = Version(*row)
+        found[version.name].append(version)
+    return found
+
+
+def versions_at(connection: Connection, build: int, places: Collection[Place]) -> dict[Place, Version]:
+    """The versions at some places."""
+    rows = connection.execute(_versions_at(connection.dialect.name), {"of": build, **given("places", places)})
+    versions = (Version(*row) for row in rows)
+    return {version.place: version for version in versions}
+
+
+def problems_at(connection: Connection, build: int, places: Collection[Place]) -> dict[Place, str]:
+    """The problems of the versions at some places, as JSON text."""
+    if not places:
+        return {}
+    rows = connection.execute(_problems_at(connection.dialect.name), {"of": build, **given("places", places)})
+    return {(source, key, in_slot): problems for source, key, in_slot, problems in rows}
+
+
+def names_folded(connection: Connection, build: int, folded: Collection[str]) -> list[tuple[ServerName, str]]:
+    """The names of entries that are some texts but for their case, each with the text."""
+    if not folded:
+        return []
+    wanted = {"of": build, **given("folded", [(one,) for one in folded])}
+    return [(name, one) for name, one in connection.execute(_names_folded(connection.dialect.name), wanted)]
+
+
+def records_of(connection: Connection, digests: Collection[Digest]) -> dict[Digest, Any]:
+    """The raw records of some digests, parsed."""
+    if not digests:
+        return {}
+    rows = connection.execute(_records_of(connection.dialect.name), given("digests", [(one,) for one in digests]))
+    return {row.digest: read_json(row.text) for row in rows}
+
+
+def names_listed(connection: Connection, build: int, sources: list[SourceName]) -> Iterator[list[ServerName]]:
+    """The names that some sources list, in pages."""
+    last = ""
+    while sources:
+        query = (
+            select(VERSIONS.c.name)
+            .where(VERSIONS.c.build == build, VERSIONS.c.source.in_(sources), VERSIONS.c.name > last)
+            .distinct()
+            .order_by(VERSIONS.c.name)
+            .limit(NAMES_AT_ONCE)
+        )
+        names = [ServerName(name) for name in connection.scalars(query)]
+        if not names:
+            return
+        yield names
+        last = names[-1]
+
+
+def chunks(values: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    """The values in lists of at most `size`."""
+    chunk: list[_T] = []
+    for value in values:
+        chunk.append(value)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+@cache
+def _versions_named(dialect: str, *, with_problems: bool) -> Select[Any]:
+    columns = _VERSION_COLUMNS if with_problems else _WITHOUT_PROBLEMS
+    return select(*columns).where(VERSIONS.c.build == bindparam("of"), among(dialect, "names", VERSIONS.c.name))
+
+
+@cache
+def _versions_at(dialect: str) -> Select[Any]:
+    return _at_places(dialect, *_VERSION_COLUMNS)
+
+
+@cache
+def _problems_at(dialect: str) -> Select[Any]:
+    return _at_places(dialect, VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot, VERSIONS.c.problems)
+
+
+def _at_places(dialect: str, *columns: Column[Any]) -> Select[Any]:
+    places = among(dialect, "places", VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot)
+    return select(*columns).where(VERSIONS.c.build == bindparam("of"), places)
+
+
+@cache
+def _names_folded(dialect: str) -> Select[Any]:
+    query = select(ENTRIES.c.name, ENTRIES.c.folded)
+    return query.where(ENTRIES.c.build == bindparam("of"), among(dialect, "folded", ENTRIES.c.folded))
+
+
+@cache
+def _records_of(dialect: str) -> Select[Any]:
+    return select(RECORDS).where(among(dialect, "digests", RECORDS.c.digest))
+
+
+def _stream(connection: Connection, query: Any) -> Iterator[Any]:
+    with connection.execute(query.execution_options(yield_per=1_000)) as rows:
+        yield from rows
