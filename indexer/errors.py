@@ -74,3 +74,7 @@ class IndexUnavailable(McpIndexerError):
 
 class IndexRefused(McpIndexerError):
     """The search index refused a document, a setting or a key."""
+
+
+class ExchangeUnavailable(McpIndexerError):
+    """The exchange cannot be published to; the log keeps what it has not seen."""

@@ -31,6 +31,8 @@ from schemas.events import (
 from schemas.names import ServerName, SourceName, crawls_stream, document_id, listing_stream
 
 Json = dict[str, Any]
+EXCHANGE = "exchange"
+"""The checkpoint of what was published."""
 
 
 def show(connection: Connection, name: ServerName) -> Json | None:
@@ -77,10 +79,10 @@ def lag(connection: Connection, checkpoint: int) -> int:
     return connection.scalar(select(func.count()).where(EVENTS.c.position > checkpoint)) or 0
 
 
-def projections(connection: Connection) -> list[Json]:
-    """Every projection with its checkpoint and its lag in events."""
+def projections(connection: Connection, *, publishes: bool = False) -> list[Json]:
+    """Every projection with its checkpoint and its lag in events; with the exchange, where there is one."""
     found = []
-    for name in (runner.LIVE, "documents"):
+    for name in (runner.LIVE, "documents", *([EXCHANGE] if publishes else [])):
         checkpoint = runner.read_checkpoint(connection, name)
         position = 0 if checkpoint is None else checkpoint.position
         found.append({"name": name, "checkpoint": position, "lag": lag(connection, position)})

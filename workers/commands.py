@@ -2,12 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from indexer import queries
 from indexer.crawls import CrawlState
-from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable, LeaseHeld, LeaseLost, McpIndexerError
+from indexer.errors import (
+    ConfigurationError,
+    ExchangeUnavailable,
+    IndexRefused,
+    IndexUnavailable,
+    LeaseHeld,
+    LeaseLost,
+    McpIndexerError,
+)
 from indexer.scheduling import pause, read_schedule
 from indexer.search import SearchIndex
 from indexer.store import last_position
@@ -16,6 +24,7 @@ from schemas.names import ServerName, SourceName, document_id
 from workers.crawl import Crawl, Outcome
 from workers.indexing import Indexing
 from workers.kinds import KINDS
+from workers.publishing import publish_all
 from workers.sources_file import SourceConfig
 from workers.wiring import Wiring
 
@@ -39,6 +48,7 @@ class Crawled:
     documents: int | None
     lag: int
     index_error: str | None
+    exchange_error: str | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -73,7 +83,9 @@ def chosen(sources: list[SourceConfig], names: list[str], *, all_of_them: bool =
 def crawl_sources(
     wiring: Wiring, names: list[str], *, audit: bool = False, max_pages: int | None = None, crawling: Crawling = _unseen
 ) -> Crawled:
-    """Crawls sources one after the other, and brings the index over what they said; `crawling` shows it."""
+    """Crawls sources one after the other, and brings the index and the exchange over what they said; `crawling` shows
+    it.
+    """
     configs = _not_paused(wiring, chosen(wiring.sources, names), by_name=bool(names))
     wiring.check_meilisearch()
     for config in configs:
@@ -91,7 +103,18 @@ def crawl_sources(
         indexing.finish()
     finally:
         indexing.close()
-    return _crawled(wiring, outcomes, indexing.error)
+    return replace(_crawled(wiring, outcomes, indexing.error), exchange_error=_published(wiring))
+
+
+def _published(wiring: Wiring) -> str | None:
+    """Publishes what is new; the sentence that says why it could not. The crawl is done all the same: whoever comes
+    next publishes it.
+    """
+    try:
+        publish_all(wiring)
+    except (ExchangeUnavailable, ConfigurationError) as error:
+        return str(error)
+    return None
 
 
 def _not_paused(wiring: Wiring, configs: list[SourceConfig], *, by_name: bool) -> list[SourceConfig]:

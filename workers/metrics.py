@@ -131,7 +131,7 @@ class Standing(Collector):
                 return [
                     *_of_sources(sources, now.timestamp()),
                     *_of_crawls(self._sums),
-                    *_of_projections(connection),
+                    *_of_projections(connection, publishes=self._wiring.settings.publishes),
                 ]
         finally:
             if "database" in vars(self._wiring):
@@ -199,14 +199,14 @@ def _of_crawls(sums: CrawlSums) -> Iterator[Metric]:
         yield total
 
 
-def _of_projections(connection: Connection) -> Iterator[Metric]:
+def _of_projections(connection: Connection, *, publishes: bool) -> Iterator[Metric]:
     position = GaugeMetricFamily("mcp_indexer_log_position", "The position of the log's last event.")
     position.add_metric([], last_position(connection))
     checkpoint = GaugeMetricFamily(
         "mcp_indexer_projection_checkpoint", "The last position that a projection has done.", labels=["projection"]
     )
     lag = GaugeMetricFamily("mcp_indexer_projection_lag_events", "Events not projected yet.", labels=["projection"])
-    for one in queries.projections(connection):
+    for one in queries.projections(connection, publishes=publishes):
         checkpoint.add_metric([one["name"]], one["checkpoint"])
         lag.add_metric([one["name"]], one["lag"])
     yield from (position, checkpoint, lag)

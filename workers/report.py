@@ -128,6 +128,8 @@ def crawled(result: Crawled, *, as_json: bool) -> None:
             say(crawl.error)
     if result.index_error is not None:
         say(result.index_error)
+    if result.exchange_error is not None:
+        say(result.exchange_error)
     if result.interrupted:
         say("Interrupted; what was recorded is kept, and the next crawl goes on from there.")
     if as_json:

@@ -43,6 +43,11 @@ class Settings(BaseSettings):
         """The broker's URL: the one that is set, or the folder under home that needs none to be installed."""
         return EMBEDDED_BROKER if self.broker_url is None else self.broker_url.get_secret_value()
 
+    @property
+    def publishes(self) -> bool:
+        """Whether there is an exchange: messages that are files under home reach nobody else."""
+        return not self.broker.startswith("filesystem")
+
 
 _WANTED = {
     "meili_url": "it is the address of a Meilisearch, such as http://127.0.0.1:7700",

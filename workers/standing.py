@@ -58,7 +58,7 @@ def status_of(wiring: Wiring) -> Json:
         sources = [_shown(one, now) for one in stand(connection, configs, now)]
         for source in sources:
             source["error"] = queries.last_failure(connection, source["name"]) if source["state"] == "failing" else None
-        projections = queries.projections(connection)
+        projections = queries.projections(connection, publishes=wiring.settings.publishes)
         position = last_position(connection)
     return {"sources": sources, "log": {"position": position}, "projections": projections, "index": _index(wiring)}
 

@@ -13,6 +13,7 @@ from indexer.errors import McpIndexerError
 from workers import slices, stopping
 from workers.metrics import Counting
 from workers.projecting import project as project_all
+from workers.publishing import exchange_lags, publish_slice
 from workers.settings import read_settings
 from workers.wiring import Wiring
 
@@ -28,10 +29,17 @@ def wiring() -> Wiring:
     return Wiring(read_settings(), log.info, sleep=stopping.sleep, observer=Counting())
 
 
+def wake() -> None:
+    """Asks for what is to be done when there is news."""
+    project.delay()
+    if wiring().settings.publishes:
+        publish.delay()
+
+
 @shared_task(name="crawl.source", bind=True, throws=(McpIndexerError,))
 def crawl_source(self: "Task[[str], None]", name: str) -> None:
     """Crawls a source for a while, where that is due, and asks for the rest of it."""
-    if slices.crawl_slice(wiring(), name, wake=project.delay):
+    if slices.crawl_slice(wiring(), name, wake=wake):
         slices.note(wiring(), name)
         self.delay(name)
 
@@ -42,10 +50,19 @@ def project() -> None:
     project_all(wiring())
 
 
+@shared_task(name="publish", bind=True, expires=MESSAGE_SECONDS, throws=(McpIndexerError,))
+def publish(self: "Task[[], None]") -> None:
+    """Publishes to the exchange for a while, and asks for the rest of it."""
+    if publish_slice(wiring()):
+        self.delay()
+
+
 @shared_task(name="schedule.due", throws=(McpIndexerError,))
 def ask_for_what_is_due() -> None:
-    """Asks for a crawl of each source that is due, and for projecting where there is something to project."""
+    """Asks for a crawl of each source that is due, and for projecting and publishing where there is something to."""
     for name in slices.sources_to_ask(wiring()):
         crawl_source.apply_async((name,), expires=MESSAGE_SECONDS)
     if slices.projections_lag(wiring()):
         project.delay()
+    if exchange_lags(wiring()):
+        publish.delay()
