@@ -4,14 +4,11 @@ import json
 import os
 import signal
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from kombu import Connection, Consumer, Exchange, Queue
 
 from indexer import publish
 from indexer.database import Database
@@ -25,11 +22,10 @@ from schemas.names import SourceName, crawls_stream
 from tests.conftest import made as server_of
 from tests.indexer.made import START, appended, log, observed, process, record
 from tests.indexer.test_store import append_some
+from tests.reading import Reader, reading
 from tests.servers import RabbitServer, RedisServer, Server
 
 Json = dict[str, Any]
-QUIET = 0.2
-"""Where nothing came for so many seconds, nothing comes: what a broker has it delivers at once."""
 
 
 @pytest.fixture(params=["rabbitmq_url", "redis_url"])
@@ -37,51 +33,6 @@ def broker_url(request: pytest.FixtureRequest) -> str:
     """Each broker in turn."""
     url: str = request.getfixturevalue(request.param)
     return url
-
-
-class Reader:
-    """A service's queue: what was routed to it, read as it comes."""
-
-    def __init__(self, url: str, routing_key: str = "#") -> None:
-        self._url = url
-        exchange = Exchange("mcp.events", type="topic", durable=True)
-        self.queue = Queue(f"reader-{uuid.uuid4().hex}", exchange, routing_key=routing_key, durable=True)
-        with Connection(url) as broker, broker.channel() as channel:
-            self.queue.bind(channel).declare()
-
-    def read(self) -> list[Any]:
-        """The messages that are there."""
-        found: list[Any] = []
-
-        def take(message: Any) -> None:
-            found.append(message)
-            message.ack()
-
-        with Connection(self._url) as broker, Consumer(broker, [self.queue], on_message=take):
-            while True:
-                try:
-                    broker.drain_events(timeout=QUIET)
-                except TimeoutError:
-                    return found
-
-    def positions(self) -> list[int]:
-        """The positions of the events that are there."""
-        return [int(json.loads(one.body)["id"]) for one in self.read()]
-
-    def close(self) -> None:
-        """Away with the queue."""
-        with Connection(self._url) as broker, broker.channel() as channel:
-            self.queue.bind(channel).delete()
-
-
-@contextmanager
-def reading(url: str, routing_key: str = "#") -> Iterator[Reader]:
-    """A service that reads, until the end of the test."""
-    reader = Reader(url, routing_key)
-    try:
-        yield reader
-    finally:
-        reader.close()
 
 
 @pytest.fixture

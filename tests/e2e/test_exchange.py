@@ -1,0 +1,110 @@
+"""Messages for others: published by workers and by `crawl`, kept by the README's program."""
+
+import json
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from tests import readme
+from tests.e2e.celery_processes import beat, running, worker
+from tests.e2e.conftest import Home, item, items, server
+from tests.reading import Reader, reading
+from tests.servers import LOOPBACK, free_port, wait_until
+from workers.sample.serve import SampleServer
+
+Json = dict[str, Any]
+Serve = Callable[[list[Json]], SampleServer]
+
+
+@pytest.fixture(params=["rabbitmq_url", "redis_url"])
+def broker_url(request: pytest.FixtureRequest, home: Home) -> str:
+    """A home with each broker in turn."""
+    url: str = request.getfixturevalue(request.param)
+    home.set(BROKER_URL=url)
+    return url
+
+
+def exchange_of(home: Home) -> Json:
+    (found,) = (one for one in home.run("status", "--json").object["projections"] if one["name"] == "exchange")
+    return dict(found)
+
+
+def bodies(reader: Reader) -> list[Json]:
+    return [json.loads(one.body) for one in reader.read()]
+
+
+def test_a_crawl_by_hand_publishes_what_it_recorded(home: Home, broker_url: str) -> None:
+    with reading(broker_url) as reader:
+        home.crawl("--max-pages", "2")
+        assert bodies(reader) == home.events()
+        home.crawl()
+        assert [int(one["id"]) for one in bodies(reader)] == list(range(43, 124))
+    position = home.run("status", "--json").object["log"]["position"]
+    assert exchange_of(home) == {"name": "exchange", "checkpoint": position, "lag": 0}
+    assert f"exchange: checkpoint {position} of {position}, lag 0" in home.run("status").out
+
+
+def test_workers_publish_without_a_hand(home: Home, broker_url: str) -> None:
+    with reading(broker_url) as reader, worker(home, "one"), worker(home, "two"), beat(home):
+        wait_until(lambda: home.kinds()[-1:] == ["crawl.completed"], timeout=60, every=0.2)
+        wait_until(lambda: exchange_of(home)["lag"] == 0, timeout=60, every=0.2)
+        assert bodies(reader) == home.events()
+
+
+def test_without_a_broker_there_is_no_exchange(home: Home) -> None:
+    home.crawl()
+    assert [one["name"] for one in home.run("status", "--json").object["projections"]] == ["catalogue", "documents"]
+
+
+def test_a_broker_that_is_down_is_one_sentence_and_the_crawl_is_done(home: Home) -> None:
+    home.set(BROKER_URL=f"amqp://user:sekret@{LOOPBACK}:{free_port()}//")
+    ran = home.run("crawl", "--json")
+    assert ran.status == 0
+    assert ran.object["index"]["lag"] == 0
+    assert "cannot be published to" in ran.sentence
+    assert "sekret" not in ran.sentence
+    assert exchange_of(home) == {"name": "exchange", "checkpoint": 0, "lag": 123}
+
+
+def test_a_source_that_may_not_be_passed_on(home: Home, serve: Serve, broker_url: str) -> None:
+    home.watch(official=serve(items(3)).url, private=serve([item(server(9))]).url)
+    text = home.sources_file.read_text()
+    home.sources_file.write_text(text.replace('name = "private"', 'name = "private"\nrepublish = false'))
+    with reading(broker_url) as reader:
+        home.crawl()
+        found = bodies(reader)
+    assert [one["data"]["source"] for one in found if one["type"].startswith("listing.")] == ["official"] * 3
+    assert "tool-0009" not in json.dumps(found)
+    assert home.run("show", "io.github.acme/tool-0009").status == 0
+
+
+def copied(home: Home) -> dict[tuple[str, str], tuple[bool, Any]]:
+    """What the README's program holds: of each version, whether it is listed, and its record."""
+    path = home.folder / "copy.sqlite"
+    if not path.exists():
+        return {}
+    with closing(sqlite3.connect(path)) as copy:
+        rows = copy.execute("SELECT key, version, listed, record FROM versions").fetchall()
+    return {(key, json.loads(version)): (bool(listed), json.loads(record)) for key, version, listed, record in rows}
+
+
+def test_the_copy_of_the_readme_survives_being_killed(home: Home, serve: Serve, rabbitmq_url: str) -> None:
+    (program,) = (step.command for step in readme.steps() if step.file == "keep_copy.py")
+    (home.folder / "keep_copy.py").write_text(program)
+    before = items(40)
+    after = [item({**server(number), "title": "New"}) for number in range(20)] + before[20:] + [item(server(99))]
+    wanted = {(one["server"]["name"], "1.0.0"): (True, one["server"]) for one in after}
+    home.set(BROKER_URL=rabbitmq_url)
+    home.watch(official=serve(before).url)
+    with running(home, "copy", [sys.executable, "keep_copy.py"]) as one:
+        wait_until(lambda: one.says("reading"))
+        home.crawl()
+        wait_until(lambda: copied(home))
+    home.watch(official=serve(after).url)
+    home.crawl("--audit")
+    with running(home, "copy", [sys.executable, "keep_copy.py"]):
+        wait_until(lambda: copied(home) == wanted)
