@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from schemas.events import Counts, Mode
-from schemas.names import CrawlId, Cursor
+from schemas.names import CrawlId, Cursor, ListingKey, Slot
 
 OVERLAP = timedelta(minutes=10)
 """How far before its start a walk's mark lies: a record may appear with a time somewhat in the past."""
@@ -21,19 +21,40 @@ WITHOUT_DATE = timedelta(hours=1)
 
 
 STALE_WALK = timedelta(hours=24)
-"""A walk that began longer ago starts again: too much may have changed behind its cursor."""
+"""A walk that began longer ago starts again: too much may have changed behind its cursor. It is given twice the time
+that the last complete one took where that is more.
+"""
+
+
+class Settling(BaseModel):
+    """What is left to do of a complete walk that is at its end: candidates are withdrawn, or asked for by themselves.
+
+    `withdraw` says whether those go that the complete walk before did not see either; `parked` is how many park the
+    crawl. `askable` says whether the source can tell of one version by itself, None before that is known.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    withdraw: bool
+    parked: int = 0
+    needs_approval: bool = False
+    askable: bool | None = None
 
 
 class Walk(BaseModel):
     """A walk that has begun: what it asks for, and how far it is. `mark` is the next increment's once it completes.
 
-    `counts` are those of the crawl under way; `met` says whether a crawl before it met any record on this walk.
+    `number` tells it from the source's others. `counts` are those of the crawl under way; `met` says whether a crawl
+    before it met any record on this walk. Of a complete one `held` is how many versions were listed when it began,
+    `compares` whether what it does not see of them is a candidate, `after` the last place that it saw, `ordered`
+    whether it met them in the order of their places so far, and `settling` what is left to do at its end.
     """
 
     model_config = ConfigDict(frozen=True)
 
     mode: Mode
     started_at: datetime
+    number: int = 0
     since: datetime | None = None
     cursor: Cursor | None = None
     mark: datetime | None = None
@@ -44,6 +65,16 @@ class Walk(BaseModel):
     remembered: Cursor | None = None
     steps: int = 0
     met: bool = False
+    held: int = 0
+    compares: bool = False
+    after: tuple[ListingKey, Slot] | None = None
+    ordered: bool = True
+    settling: Settling | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it asks for all that the source lists."""
+        return self.mode != "incremental"
 
     @property
     def empty(self) -> bool:
@@ -51,12 +82,37 @@ class Walk(BaseModel):
         return not self.met and self.counts.observed == 0
 
 
+class Parked(BaseModel):
+    """Versions that a complete walk did not see, too many to be withdrawn without a second complete walk, or a person
+    (`needs_approval`). `approved` says that a person let them go.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    candidates: int
+    at: datetime
+    needs_approval: bool
+    approved: bool = False
+
+
+class Audited(BaseModel):
+    """What the last audit found that increments had not seen."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: datetime
+    missed: int
+    silent: int
+
+
 class CrawlState(BaseModel):
     """Where a source stands.
 
     `address` is where it was asked last, `crawl` the crawl under way, `walk` the walk that is not complete, `mark` the
-    time the next increment asks from, `full_at` the start of the last complete full walk, `last_mode` what the last
-    crawl was, `failures` how many failed in a row, the last one at `failed_at`.
+    time the next increment asks from, `full_at` the start of the last complete walk of everything, `lasted` the seconds
+    it took, `last_mode` what the last crawl was, `failures` how many failed in a row, the last one at `failed_at`.
+    `walks` counts its walks, `complete` is the number of the last complete walk of everything. `unordered` says that it
+    was seen to list in no order of places, `candidates` whether versions wait for a second look.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,6 +126,13 @@ class CrawlState(BaseModel):
     last_mode: Mode | None = None
     failures: int = 0
     failed_at: datetime | None = None
+    walks: int = 0
+    complete: int = 0
+    lasted: float = 0.0
+    unordered: bool = False
+    candidates: bool = False
+    parked: Parked | None = None
+    audited: Audited | None = None
 
     @property
     def failed(self) -> bool:
@@ -81,7 +144,7 @@ def asked_at(state: CrawlState, address: str) -> CrawlState:
     """The state for asking at an address. What is known of one place says nothing of another: it is walked anew."""
     if state.address in ("", address):
         return state.model_copy(update={"address": address})
-    return state.model_copy(update={"address": address, "crawl": None, "walk": None, "mark": None})
+    return state.model_copy(update={"address": address, "walk": None, "mark": None, "unordered": False})
 
 
 def begin(
@@ -90,10 +153,10 @@ def begin(
     """The state with a crawl under way, and whether that crawl is a new one.
 
     A crawl that was interrupted goes on, whatever is asked for now; a walk that was left unfinished goes on in a new
-    crawl. An increment gives way to an audit, and a walk of more than a day starts again.
+    crawl. An increment gives way to an audit, and a walk that has become too old starts again.
     """
     walk = state.walk
-    if walk is not None and at - walk.started_at < STALE_WALK and not (audit and walk.mode == "incremental"):
+    if walk is not None and not too_old(state, at) and not (audit and not walk.complete):
         if state.crawl is not None:
             return state, False
         walk = walk.model_copy(
@@ -102,8 +165,14 @@ def begin(
         return state.model_copy(update={"crawl": crawl, "walk": walk}), True
     increment = state.mark is not None and supports_since and not audit
     mode: Mode = "full" if state.full_at is None else "incremental" if increment else "audit"
-    walk = Walk(mode=mode, started_at=at, since=state.mark if mode == "incremental" else None)
-    return state.model_copy(update={"crawl": crawl, "walk": walk}), True
+    number = state.walks + 1
+    walk = Walk(mode=mode, started_at=at, number=number, since=state.mark if mode == "incremental" else None)
+    return state.model_copy(update={"crawl": crawl, "walk": walk, "walks": number}), True
+
+
+def too_old(state: CrawlState, at: datetime) -> bool:
+    """Whether the walk under way began too long ago to go on."""
+    return state.walk is not None and at - state.walk.started_at >= max(STALE_WALK, timedelta(seconds=2 * state.lasted))
 
 
 def advance(walk: Walk, cursor: Cursor | None, *, served_at: datetime | None) -> Walk:
@@ -129,23 +198,42 @@ def repeats(walk: Walk, cursor: Cursor | None) -> bool:
     return cursor is not None and cursor in (walk.cursor, walk.remembered)
 
 
-def completed(state: CrawlState, *, at: datetime) -> CrawlState:
-    """The state once a walk reached its end: the mark moves."""
+def completed(state: CrawlState, *, at: datetime, candidates: bool = False) -> CrawlState:
+    """The state once a walk reached its end: the mark moves. `candidates` says whether versions wait for a second look;
+    they may have parked the crawl.
+    """
     walk = state.walk
     assert walk is not None
-    complete = walk.mode != "incremental"
-    return state.model_copy(
-        update={
-            "crawl": None,
-            "walk": None,
-            "mark": walk.mark,
-            "full_at": walk.started_at if complete else state.full_at,
-            "completed_at": at,
-            "last_mode": walk.mode,
-            "failures": 0,
-            "failed_at": None,
+    changed: dict[str, Any] = {
+        "crawl": None,
+        "walk": None,
+        "mark": walk.mark,
+        "completed_at": at,
+        "last_mode": walk.mode,
+        "failures": 0,
+        "failed_at": None,
+    }
+    if walk.complete:
+        settled = walk.settling
+        waits = settled is not None and settled.parked > 0
+        changed |= {
+            "full_at": walk.started_at,
+            "complete": walk.number,
+            "lasted": (at - walk.started_at).total_seconds(),
+            "unordered": state.unordered or not walk.ordered,
+            "candidates": candidates,
+            "parked": Parked(candidates=settled.parked, at=at, needs_approval=settled.needs_approval)
+            if settled is not None and waits
+            else None,
         }
-    )
+    if walk.mode == "audit":
+        changed["audited"] = Audited(at=at, missed=walk.missed, silent=walk.silent)
+    return state.model_copy(update=changed)
+
+
+def unparked(state: CrawlState, *, candidates: bool) -> CrawlState:
+    """The state once what parked a crawl was withdrawn."""
+    return state.model_copy(update={"parked": None, "candidates": candidates})
 
 
 def failed(state: CrawlState, *, at: datetime, resume: bool) -> CrawlState:

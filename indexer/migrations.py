@@ -39,7 +39,13 @@ def _views_anew(connection: Connection) -> None:
     _create(connection)
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _add_walk_to_quarantine, _create, _views_anew)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _create,
+    _add_walk_to_quarantine,
+    _create,
+    _views_anew,
+    _create,
+)
 """Tables that are new since the first time are made by making those that are not there."""
 
 

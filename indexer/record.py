@@ -12,22 +12,21 @@ from typing import Any
 
 from sqlalchemy import CompoundSelect, Connection, bindparam, literal, null, select, union_all
 
-from indexer import leases, quarantine
+from indexer import absence, candidates, leases, quarantine
+from indexer.absence import AskFor, Told, Withdraw
+from indexer.candidates import HELD, ListingSlot
 from indexer.crawls import CrawlState, Walk, advance
 from indexer.leases import Lease
 from indexer.listing import Decided, Held, as_held, decide, missed_or_silent, newest
 from indexer.sql import among, given, upsert
 from indexer.store import STREAMS, Appended, Write, append
-from indexer.tables import HeldRow, table
 from indexer.text import digest
 from indexer.verdict import fulfils
 from schemas.events import Counts, ListingChanged, ListingObserved
 from schemas.names import (
     CrawlId,
     Digest,
-    ListingKey,
     Revision,
-    Slot,
     SourceName,
     StreamId,
     crawls_stream,
@@ -35,11 +34,6 @@ from schemas.names import (
     slot,
 )
 from schemas.observations import Observation, Page
-
-HELD = table(HeldRow)
-
-ListingSlot = tuple[ListingKey, Slot]
-"""Where a version is held: its listing and its slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +73,52 @@ def record_page(
     if quarantined and appended is not None:
         quarantine.keep(connection, appended, walk=walk.started_at)
 
+    walk = absence.compare(connection, lease.source, state, list(seen), last=page.next_cursor is None)
     walk = _counted(walk, decisions, past, state.mark)
     more = Counts(pages=1, requests=requests, observed=len(unidentified), quarantined=len(unidentified))
-    walk = walk.model_copy(update={"counts": add(walk.counts, more), "seconds": walk.seconds + seconds})
-    state = state.model_copy(update={"walk": advance(walk, page.next_cursor, served_at=page.served_at)})
+    walk = advance(walk, page.next_cursor, served_at=page.served_at)
+    state = _with(state.model_copy(update={"walk": walk}), more, seconds)
     leases.save(connection, lease, state)
     return state, appended
+
+
+def record_told(
+    connection: Connection, source: SourceName, state: CrawlState, asked: AskFor, told: Told, *, at: datetime
+) -> tuple[CrawlState, Appended | None]:
+    """Records what a source said when it was asked for one version by itself, in the caller's transaction."""
+    walk = state.walk
+    assert walk is not None, "it is asked at the end of a walk"
+    assert walk.settling is not None, "it is asked at the end of a walk"
+    appended = None
+    if asked.surely_there:
+        settling = walk.settling.model_copy(update={"askable": isinstance(told, Observation)})
+        walk = walk.model_copy(update={"settling": settling})
+    elif told == "unknown":
+        candidates.cannot_tell(connection, source, asked.place)
+    elif told == "gone":
+        gone = Withdraw([asked.place], "not listed by a complete walk, and gone when asked for")
+        return record_withdrawn(connection, source, state, gone, at=at)
+    else:
+        past = read_past(connection, source, [asked.place])
+        decisions = [_decide(source, asked.place, told, past)]
+        appended = _append(connection, source, decisions, [], past, at=at, crawl=state.crawl)
+        candidates.forget_seen(connection, source, [asked.place])
+        walk = _counted(walk, decisions, past, state.mark)
+    return state.model_copy(update={"walk": walk}), appended
+
+
+def record_withdrawn(
+    connection: Connection, source: SourceName, state: CrawlState, gone: Withdraw, *, at: datetime
+) -> tuple[CrawlState, Appended]:
+    """Records that versions are no longer listed, in the caller's transaction."""
+    writes = candidates.withdraw(connection, source, gone.places, reason=gone.reason)
+    appended = append(connection, writes, at=at, crawl=state.crawl)
+    return _with(state, Counts(withdrawn=len(writes))), appended
+
+
+def spent(state: CrawlState, *, requests: int, seconds: float) -> CrawlState:
+    """The state with what a step took counted."""
+    return _with(state, Counts(requests=requests), seconds)
 
 
 def admit(
@@ -136,15 +170,17 @@ def _past(dialect: str) -> CompoundSelect[Any]:
     return union_all(held, revisions)
 
 
-def lists_something(connection: Connection, source: SourceName) -> bool:
-    """Whether a source has a version that is held and not withdrawn."""
-    query = select(HELD.c.key).where(HELD.c.source == source, HELD.c.withdrawn.is_(False)).limit(1)
-    return connection.scalar(query) is not None
-
-
 def add(counts: Counts, more: Counts) -> Counts:
     """The sum of two counts."""
     return Counts(**{name: getattr(counts, name) + getattr(more, name) for name in Counts.model_fields})
+
+
+def _with(state: CrawlState, more: Counts, seconds: float = 0.0) -> CrawlState:
+    """The state with more counted, where a walk is under way."""
+    if state.walk is None:
+        return state
+    counted = {"counts": add(state.walk.counts, more), "seconds": state.walk.seconds + seconds}
+    return state.model_copy(update={"walk": state.walk.model_copy(update=counted)})
 
 
 def _append(

@@ -103,6 +103,22 @@ def _upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Insert:
     return statement.on_conflict_do_update(index_elements=key, set_=changed)
 
 
+def insert_selected(
+    connection: Connection,
+    table: Table,
+    columns: list[str],
+    rows: Select[Any],
+    *,
+    replace: list[str],
+    parameters: dict[str, Any],
+) -> None:
+    """Inserts the rows that a query finds; of one whose key is there already only some columns are replaced."""
+    statement = _insert(connection.dialect.name, table, ()).from_select(columns, rows)
+    changed = {name: statement.excluded[name] for name in replace}
+    key = [column.name for column in table.primary_key]
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), parameters)
+
+
 def among(dialect: str, name: str, *columns: Column[Any]) -> ColumnElement[bool]:
     """Whether a row's columns are among some values, handed over as `given(name, values)`: one statement and one plan,
     however many there are.

@@ -1,9 +1,9 @@
 """The rows of the database.
 
 Three sorts of table: the log (`events`, `records`), which is the truth; working state that commits with the log
-(`streams`, `held`, `quarantine`, `crawl_state`, `budgets`), which says where each source stands; and views
-(`checkpoints`, `catalogue_*`), which can be thrown away. Text compares by bytes on every database. Times are
-microseconds since 1970 in UTC.
+(`streams`, `held`, `quarantine`, `candidates`, `seen`, `crawl_state`, `schedule`, `budgets`), which says where each
+source stands; and views (`checkpoints`, `catalogue_*`), which can be thrown away. Text compares by bytes on every
+database. Times are microseconds since 1970 in UTC.
 
 Table classes do not validate what they are given: rows are written by SQLAlchemy core from values checked before.
 """
@@ -85,6 +85,33 @@ class QuarantineRow(SQLModel, table=True):
     digest: str = text_column(key=True)
     position: int = Field(sa_column=Column(BigInteger, nullable=False))
     walk: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+
+
+class CandidateRow(SQLModel, table=True):
+    """Versions that complete walks did not see: `first_walk` was the first of them, `walk` the last; `asked` says that
+    the source could not tell of it when it was asked for by itself.
+    """
+
+    __tablename__ = "candidates"
+    __table_args__ = BY_KEY
+
+    source: str = text_column(key=True)
+    key: str = text_column(key=True)
+    slot: str = text_column(key=True)
+    first_walk: int
+    walk: int
+    asked: bool = False
+
+
+class SeenRow(SQLModel, table=True):
+    """What the complete walk under way saw, of a source that lists in no order that we know."""
+
+    __tablename__ = "seen"
+    __table_args__ = BY_KEY
+
+    source: str = text_column(key=True)
+    key: str = text_column(key=True)
+    slot: str = text_column(key=True)
 
 
 class CrawlStateRow(SQLModel, table=True):

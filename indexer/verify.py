@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, func, select
 
+from indexer.candidates import HELD
 from indexer.database import Database
 from indexer.errors import IndexRefused, LogDamaged
 from indexer.projections import documents, rows, runner
 from indexer.projections.compare import Comparison, compare, expected_documents
 from indexer.projections.rows import VERSIONS, chunks
 from indexer.projections.runner import LIVE, live_build, read_checkpoint
-from indexer.record import HELD
 from indexer.search import SearchIndex
 from indexer.store import EVENTS, STREAMS, last_position, read_log
 from indexer.text import digest

@@ -129,13 +129,20 @@ class CrawlCompleted(Event):
 
 
 class CrawlParked(Event):
-    """A complete walk did not see too much of what is held; nothing was withdrawn, a person is asked."""
+    """A complete walk did not see too much of what is held: that is not withdrawn now, and a person is asked.
+
+    `candidates` are the versions that wait, `needs_approval` says whether they do so until a person approves.
+    """
 
     type: Literal["crawl.parked"] = "crawl.parked"
     mode: Mode
     counts: Counts
     seconds: float
     candidates: int
+    needs_approval: bool = False
+    mark: datetime | None = None
+    missed: int | None = None
+    silent: int | None = None
 
 
 class CrawlFailed(Event):
@@ -146,6 +153,8 @@ class CrawlFailed(Event):
     counts: Counts
     seconds: float
     error: str
+    missed: int | None = None
+    silent: int | None = None
 
 
 class SourceConfigured(Event):
@@ -166,6 +175,13 @@ class SourceRemoved(Event):
     type: Literal["source.removed"] = "source.removed"
 
 
+class DecisionApproved(Event):
+    """A person let the withdrawals of a parked crawl go through; `candidates` are the versions that waited."""
+
+    type: Literal["decision.approved"] = "decision.approved"
+    candidates: int
+
+
 AnyEvent = Annotated[
     ListingObserved
     | ListingChanged
@@ -179,7 +195,8 @@ AnyEvent = Annotated[
     | CrawlParked
     | CrawlFailed
     | SourceConfigured
-    | SourceRemoved,
+    | SourceRemoved
+    | DecisionApproved,
     Field(discriminator="type"),
 ]
 WithRecord = ListingObserved | ListingChanged | ListingReturned

@@ -25,6 +25,7 @@ LONGEST_NAME = 1024
 """Bytes of UTF-8 that a key or a version may take; what is longer cannot be identified."""
 
 _REFUSED = re.compile("[\u241b\x00\ud800-\udfff]")
+_ESCAPED = re.compile("\u241b([0-9a-f]{4})")
 
 
 def storable(text: str) -> str:
@@ -53,6 +54,18 @@ def slot(version: Any) -> Slot:
     return Slot("\u241b-" if version is None else "\u241b=" + json.dumps(version, sort_keys=True))
 
 
+def unstored(text: str) -> str:
+    """The text that `storable` was given."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "\u241b" in text else text
+
+
+def read_slot(slot: Slot) -> Any:
+    """The version that `slot` was given."""
+    if slot == "\u241b-":
+        return None
+    return json.loads(slot[2:]) if slot.startswith("\u241b=") else unstored(slot)
+
+
 def fits(text: str) -> bool:
     """Whether a key or a version is short enough for every database's index."""
     return len(text) <= LONGEST_NAME and len(text.encode("utf-8", "surrogatepass")) <= LONGEST_NAME
@@ -66,6 +79,11 @@ def listing_stream(source: SourceName, key: ListingKey) -> StreamId:
 def crawls_stream(source: SourceName) -> StreamId:
     """The stream of a source's crawls, its configuration and the records that could not be identified."""
     return StreamId(f"crawls/{source}")
+
+
+def decisions_stream() -> StreamId:
+    """The stream of what persons decided."""
+    return StreamId("decisions")
 
 
 def document_id(name: ServerName) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from indexer import queries
-from indexer.crawls import CrawlState
 from indexer.errors import (
     ConfigurationError,
     ExchangeUnavailable,
@@ -21,10 +20,12 @@ from indexer.search import SearchIndex
 from indexer.store import last_position
 from schemas.events import Counts
 from schemas.names import ServerName, SourceName, document_id
-from workers.crawl import Crawl, Outcome
+from workers.crawl import Crawl
 from workers.indexing import Indexing
 from workers.kinds import KINDS
+from workers.outcome import Outcome
 from workers.publishing import publish_all
+from workers.source import traits
 from workers.sources_file import SourceConfig
 from workers.wiring import Wiring
 
@@ -143,9 +144,8 @@ def begin_crawl(wiring: Wiring, config: SourceConfig, *, audit: bool = False) ->
     return Crawl(
         wiring.database,
         SourceName(config.name),
-        kind.supports_since(options),
+        traits(kind, config.url, options),
         clock=wiring.clock,
-        address=kind.address(config.url, options),
         audit=audit,
         audit_every=config.audit_every,
     )
@@ -168,10 +168,8 @@ def _crawl_one(
     with crawling(config.name) as show:
         seen = 0
 
-        def progress(state: CrawlState) -> None:
+        def progress(counts: Counts) -> None:
             nonlocal seen
-            assert state.walk is not None
-            counts = state.walk.counts
             show(counts)
             indexing.step(counts.observed - counts.unchanged - seen)
             seen = counts.observed - counts.unchanged

@@ -1,7 +1,8 @@
 """The crawl loop: one source, one walk, page by page, each recorded before the next is asked for.
 
-It can be stopped between any two pages, or killed anywhere: where it stands is in the database, written in the
-transaction of the page that it covers.
+It can be stopped between any two steps, or killed anywhere: where it stands is in the database, written in the
+transaction of the page that it covers. A complete walk that did not see all that is held has more to do at its end
+(`indexer.absence`), step by step, too.
 """
 
 import threading
@@ -9,13 +10,14 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import Literal, Protocol
+from typing import Protocol
 
 from sqlalchemy import Connection
 
-from indexer import crawls, leases, quarantine
+from indexer import absence, candidates, crawls, leases, quarantine
+from indexer.absence import AskFor, Withdraw
 from indexer.clock import Clock
 from indexer.crawls import CrawlState
 from indexer.database import Database
@@ -28,33 +30,20 @@ from indexer.errors import (
     SourceUnavailable,
     StoreUnavailable,
 )
-from indexer.record import add, lists_something, record_page
+from indexer.record import add, record_page, record_told, record_withdrawn, spent
 from indexer.store import Appended, Write, append
-from schemas.events import Counts, CrawlCompleted, CrawlFailed, CrawlStarted, Mode
+from schemas.events import AnyEvent, Counts, CrawlStarted
 from schemas.names import CrawlId, SourceName, crawls_stream
 from schemas.observations import Page
 from workers.ahead import PageAhead
-from workers.source import Source
+from workers.outcome import CrawlStatus, Outcome, end_of, outcome_of
+from workers.second_look import look
+from workers.source import Source, Traits
 
-CrawlStatus = Literal["completed", "interrupted", "parked", "failed"]
 RENEW_SECONDS = 15.0
 """A crawl says so often that it still lives."""
 
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a crawl came to. `missed` and `silent` are None outside audits, `mode` where it never began."""
-
-    source: SourceName
-    mode: Mode | None
-    status: CrawlStatus
-    counts: Counts = field(default_factory=Counts)
-    seconds: float = 0.0
-    missed: int | None = None
-    silent: int | None = None
-    error: str | None = None
-    by_hand: bool = False
-    """Whether a person interrupted it."""
+Recorded = Callable[[Appended], None]
 
 
 class Opened(Protocol):
@@ -74,10 +63,9 @@ class Crawl:
         self,
         database: Database,
         name: SourceName,
-        supports_since: bool,
+        traits: Traits,
         *,
         clock: Clock,
-        address: str = "",
         audit: bool = False,
         audit_every: timedelta = timedelta.max,
     ) -> None:
@@ -88,20 +76,38 @@ class Crawl:
         self._database, self._name, self._clock = database, name, clock
         with database.write() as connection:
             self._lease, state = leases.claim(connection, name, holder=leases.this_process())
-            state = crawls.asked_at(state, address)
-            now = clock()
-            audit = audit or (state.full_at is not None and now - state.full_at >= audit_every)
-            crawl = CrawlId(uuid.uuid4().hex)
-            state, new = crawls.begin(state, crawl=crawl, at=now, audit=audit, supports_since=supports_since)
-            self.state = state
-            if new:
-                walk = self._walk
-                begun = CrawlStarted(source=name, mode=walk.mode, since=walk.since, cursor=walk.cursor)
-                self._append(connection, begun)
-            leases.save(connection, self._lease, state)
+            self.state = self._begun(connection, state, traits, audit=audit, audit_every=audit_every)
+            leases.save(connection, self._lease, self.state)
         self._timed = time.monotonic()
         self._over = threading.Event()
         self._requests = 0
+
+    def _begun(
+        self, connection: Connection, state: CrawlState, traits: Traits, *, audit: bool, audit_every: timedelta
+    ) -> CrawlState:
+        """The state with this crawl under way; the log hears of it, and how one ended that it does not go on with."""
+        now, before = self._clock(), state
+        audit = audit or (state.full_at is not None and now - state.full_at >= audit_every)
+        state, new = crawls.begin(
+            crawls.asked_at(state, traits.address),
+            crawl=CrawlId(uuid.uuid4().hex),
+            at=now,
+            audit=audit,
+            supports_since=traits.supports_since,
+        )
+        if not new:
+            return state
+        if before.crawl is not None and before.walk is not None:
+            given_up = outcome_of(self._name, before.walk, "failed", _why_given_up(before, state, audit=audit))
+            self._append(connection, end_of(before.walk, given_up), before.crawl)
+        walk = state.walk
+        assert walk is not None, "it has just begun"
+        if walk.number != before.walks:
+            state = state.model_copy(update={"unordered": state.unordered or not traits.ordered})
+            state = absence.begin(connection, self._name, state, listing_is_complete=traits.listing_is_complete)
+        begun = CrawlStarted(source=self._name, mode=walk.mode, since=walk.since, cursor=walk.cursor)
+        self._append(connection, begun, state.crawl)
+        return state
 
     def run(
         self,
@@ -109,8 +115,8 @@ class Crawl:
         *,
         max_pages: int | None = None,
         stop: Callable[[], bool] = lambda: False,
-        progress: Callable[[CrawlState], None] = lambda _: None,
-        recorded: Callable[[Appended], None] = lambda _: None,
+        progress: Callable[[Counts], None] = lambda _: None,
+        recorded: Recorded = lambda _: None,
     ) -> Outcome:
         """Fetches and records until the walk ends, `max_pages` are done, or `stop` says so; what is being fetched ahead
         when it says so is recorded too. `recorded` hears what a page appended, once it is committed.
@@ -134,23 +140,28 @@ class Crawl:
         opened: Opened,
         max_pages: int | None,
         stop: Callable[[], bool],
-        progress: Callable[[CrawlState], None],
-        recorded: Callable[[Appended], None],
+        progress: Callable[[Counts], None],
+        recorded: Recorded,
     ) -> Outcome:
         since = self._walk.since
         ahead = PageAhead(lambda cursor: opened.source.fetch(since, cursor))
-        pages = 0
+        steps = 0
         try:
             last = max_pages == 0
             while not last:
-                page = ahead.take(self._walk.cursor)
-                self._refuse_circle(page)
-                pages += 1
-                last = pages == max_pages or stop()
-                if page.next_cursor is not None and not last:
-                    ahead.begin(page.next_cursor)
-                done = self._record(page, opened, recorded)
-                progress(self.state)
+                if self._settles:
+                    done = self._settle(opened, recorded)
+                    steps += 1
+                    last = steps == max_pages or stop()
+                else:
+                    page = ahead.take(self._walk.cursor)
+                    self._refuse_circle(page)
+                    steps += 1
+                    last = steps == max_pages or stop()
+                    if page.next_cursor is not None and not last:
+                        ahead.begin(page.next_cursor)
+                    done = self._record(page, opened, recorded)
+                progress(self._walk.counts if done is None else done.counts)
                 if done is not None:
                     return done
         except SourceUnavailable as error:
@@ -184,43 +195,79 @@ class Crawl:
         assert self.state.walk is not None, "a crawl under way has a walk"
         return self.state.walk
 
-    def _record(self, page: Page, opened: Opened, recorded: Callable[[Appended], None]) -> Outcome | None:
-        """One page, in one transaction; with the last one, the end of the crawl."""
-        now, sent = time.monotonic(), opened.requests  # which goes on rising: the next page is asked for meanwhile
+    @property
+    def _settles(self) -> bool:
+        """Whether something else is to be done than to fetch the next page."""
+        approved = self.state.parked is not None and self.state.parked.approved
+        return approved or self._walk.settling is not None
+
+    def _record(self, page: Page, opened: Opened, recorded: Recorded) -> Outcome | None:
+        """One page, in one transaction; with the last one, the end of the crawl where nothing is left to do."""
+        sent, seconds = self._since_last_step(opened)
+        outcome = None
         with self._database.write() as connection:
             state, appended = record_page(
-                connection,
-                self._lease,
-                self.state,
-                page,
-                at=self._clock(),
-                requests=sent - self._requests,
-                seconds=now - self._timed,
+                connection, self._lease, self.state, page, at=self._clock(), requests=sent, seconds=seconds
             )
             if page.next_cursor is None:
-                self._refuse_emptying(connection, state)
-                self.state = state
-                outcome = self._outcome("completed")
-                self._let_go_of_quarantined(connection)
-                self._append(
-                    connection,
-                    CrawlCompleted(
-                        source=self._name,
-                        mode=self._walk.mode,
-                        counts=outcome.counts,
-                        seconds=round(outcome.seconds, 3),
-                        mark=self._walk.mark,
-                        missed=outcome.missed,
-                        silent=outcome.silent,
-                    ),
-                )
-                leases.save(connection, self._lease, crawls.completed(state, at=self._clock()))
-                leases.release(connection, self._lease)
+                self._refuse_emptying(state)
+                state = absence.settle(connection, self._name, state)
+                assert state.walk is not None, "it is at its end"
+                if state.walk.settling is None:
+                    state, outcome = self._end(connection, state)
+                leases.save(connection, self._lease, state)
+        self._done(state, sent, seconds)
         if appended is not None:
             recorded(appended)
+        return outcome
+
+    def _settle(self, opened: Opened, recorded: Recorded) -> Outcome | None:
+        """One step about what a complete walk did not see, in one transaction; the last one ends the crawl."""
+        with self._database.read() as connection:
+            step = absence.next_step(connection, self._name, self.state)
+        told = look(opened.source, step.place) if isinstance(step, AskFor) else "unknown"
+        sent, seconds = self._since_last_step(opened)
+        outcome = appended = None
+        state, lease, at = self.state, self._lease, self._clock()
+        with self._database.write() as connection:
+            leases.check(connection, lease)
+            if isinstance(step, Withdraw):
+                state, appended = record_withdrawn(connection, lease.source, state, step, at=at)
+                state = spent(state, requests=sent, seconds=seconds)
+            elif isinstance(step, AskFor):
+                state, appended = record_told(connection, lease.source, state, step, told, at=at)
+                state = spent(state, requests=sent, seconds=seconds)
+            elif state.parked is not None and state.parked.approved:
+                state = crawls.unparked(state, candidates=candidates.any_left(connection, self._name))
+            else:
+                state, outcome = self._end(connection, state)
+            leases.save(connection, self._lease, state)
+        self._done(state, sent, seconds)
+        if appended is not None:
+            recorded(appended)
+        return outcome
+
+    def _end(self, connection: Connection, state: CrawlState) -> tuple[CrawlState, Outcome]:
+        """Says in the log what the crawl came to that is at its end; gives the state after it."""
+        walk = state.walk
+        assert walk is not None, "it is at its end"
+        parked = walk.settling is not None and walk.settling.parked > 0
+        outcome = outcome_of(self._name, walk, "parked" if parked else "completed")
+        if walk.complete:  # what it did not meet in quarantine is mended, or is not listed any more
+            gone = quarantine.let_go_unmet(connection, self._name, walk=walk.started_at)
+            append(connection, gone, at=self._clock(), crawl=state.crawl)
+        self._append(connection, end_of(walk, outcome), state.crawl)
+        left = walk.complete and candidates.any_left(connection, self._name)
+        leases.release(connection, self._lease)
+        return crawls.completed(state, at=self._clock(), candidates=left), outcome
+
+    def _since_last_step(self, opened: Opened) -> tuple[int, float]:
+        """The requests that were sent since the last step, and the seconds; one may be fetched ahead meanwhile."""
+        return opened.requests - self._requests, time.monotonic() - self._timed
+
+    def _done(self, state: CrawlState, sent: int, seconds: float) -> None:
         self.state = state
-        self._requests, self._timed = sent, now
-        return outcome if page.next_cursor is None else None
+        self._requests, self._timed = self._requests + sent, self._timed + seconds
 
     def _refuse_circle(self, page: Page) -> None:
         if crawls.repeats(self._walk, page.next_cursor):
@@ -229,62 +276,39 @@ class Crawl:
                 "run in a circle; what was read is kept. Tell its operator."
             )
 
-    def _refuse_emptying(self, connection: Connection, state: CrawlState) -> None:
+    def _refuse_emptying(self, state: CrawlState) -> None:
         walk = state.walk
         assert walk is not None
-        if walk.mode == "incremental" or not walk.empty:
-            return
-        if lists_something(connection, self._name):
+        if walk.complete and walk.empty and walk.held:
             raise SourceMalformed(
                 f"{self._name}: the source lists nothing at all, and it had listings before; nothing was withdrawn. "
                 "Look at the source; where it really was emptied, remove it from the sources file."
             )
 
-    def _let_go_of_quarantined(self, connection: Connection) -> None:
-        """What a complete walk did not meet is mended, or is not listed any more."""
-        if self._walk.mode != "incremental":
-            gone = quarantine.let_go_unmet(connection, self._name, walk=self._walk.started_at)
-            append(connection, gone, at=self._clock(), crawl=self.state.crawl)
-
     def _fail(self, error: str, opened: Opened, *, resume: bool) -> Outcome:
-        more = Counts(requests=opened.requests - self._requests)
-        walk = self._walk.model_copy(
-            update={
-                "counts": add(self._walk.counts, more),
-                "seconds": self._walk.seconds + time.monotonic() - self._timed,
-            }
-        )
+        sent, seconds = self._since_last_step(opened)
+        counts = add(self._walk.counts, Counts(requests=sent))
+        walk = self._walk.model_copy(update={"counts": counts, "seconds": self._walk.seconds + seconds})
         self.state = self.state.model_copy(update={"walk": walk})
         outcome = self._outcome("failed", error)
         with self._database.write() as connection:
             leases.check(connection, self._lease)
-            self._append(
-                connection,
-                CrawlFailed(
-                    source=self._name,
-                    mode=self._walk.mode,
-                    counts=outcome.counts,
-                    seconds=round(outcome.seconds, 3),
-                    error=error,
-                ),
-            )
+            self._append(connection, end_of(walk, outcome), self.state.crawl)
             leases.save(connection, self._lease, crawls.failed(self.state, at=self._clock(), resume=resume))
             leases.release(connection, self._lease)
         return outcome
 
-    def _append(self, connection: Connection, event: CrawlStarted | CrawlCompleted | CrawlFailed) -> None:
-        append(connection, [Write(crawls_stream(self._name), event)], at=self._clock(), crawl=self.state.crawl)
+    def _append(self, connection: Connection, event: AnyEvent, crawl: CrawlId | None) -> None:
+        append(connection, [Write(crawls_stream(self._name), event)], at=self._clock(), crawl=crawl)
 
     def _outcome(self, status: CrawlStatus, error: str | None = None) -> Outcome:
-        walk = self._walk
-        audit = walk.mode == "audit"
-        return Outcome(
-            source=self._name,
-            mode=walk.mode,
-            status=status,
-            counts=walk.counts,
-            seconds=walk.seconds,
-            missed=walk.missed if audit else None,
-            silent=walk.silent if audit else None,
-            error=error,
-        )
+        return outcome_of(self._name, self._walk, status, error)
+
+
+def _why_given_up(before: CrawlState, now: CrawlState, *, audit: bool) -> str:
+    """Why a crawl that was interrupted is not gone on with."""
+    if before.address != now.address:
+        return "Given up: the source has another address now, and is walked anew."
+    if audit and before.walk is not None and not before.walk.complete:
+        return "Given up: an audit of everything took its place."
+    return "Given up: its walk began too long ago to go on, and starts again."

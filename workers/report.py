@@ -19,8 +19,8 @@ from rich.table import Table
 from indexer.verify import NAMED, Report
 from schemas.events import Counts, Recorded, RecordQuarantined, rfc3339
 from workers.commands import Crawled
-from workers.crawl import Outcome
 from workers.kinds import KINDS
+from workers.outcome import Outcome
 from workers.sources_file import SourceConfig, interval_text
 
 Json = dict[str, Any]

@@ -17,8 +17,8 @@ from indexer.scheduling import NEVER, Scheduled, is_paused, note_asked, read_sch
 from indexer.store import Appended, last_position
 from schemas.names import SourceName
 from workers.commands import begin_crawl
-from workers.crawl import Outcome
 from workers.logs import about
+from workers.outcome import Outcome
 from workers.schedule import due_at, to_ask
 from workers.sources_file import SourceConfig
 from workers.stopping import stopping

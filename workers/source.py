@@ -5,6 +5,7 @@ schedules. It is built from a `SourceConfig` and a `Fetcher`, the one thing thro
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -26,6 +27,34 @@ class Source(Protocol):
         """
         ...
 
+    def look(self, key: str, version: Any) -> Observation | Unidentified:
+        """One version asked for by itself, whether deleted or not; `key` and `version` as the source wrote them.
+
+        Raises SourceGone where the source has it no more, another SourceRefused where it cannot be asked for by itself;
+        else as `fetch` does.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the crawl loop has to know of a source: which upstream it asks, and what it can be relied on for."""
+
+    address: str
+    supports_since: bool
+    listing_is_complete: bool
+    ordered: bool
+
+
+def traits(kind: "Kind", url: str, options: Any) -> Traits:
+    """The traits of a source of a kind."""
+    return Traits(
+        address=kind.address(url, options),
+        supports_since=kind.supports_since(options),
+        listing_is_complete=kind.listing_is_complete,
+        ordered=kind.ordered,
+    )
+
 
 class Kind(Protocol):
     """An adapter's class: its options, what it can do, and how one is built.
@@ -38,7 +67,9 @@ class Kind(Protocol):
     listing_is_complete: bool
     """Whether a walk to its end saw all that the source lists, so that absence can mean removal."""
     ordered: bool
-    """Whether a walk meets the listings in one order: what lies between two cursors and was not seen is not listed."""
+    """Whether a walk meets the versions in the byte order of key and version, so that what lies between two cursors and
+    was not seen is not listed. A source that does otherwise is found out, and asked in the other way from then on.
+    """
     licence: str
     """Under which terms the upstream gives its data."""
 

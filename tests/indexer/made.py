@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from indexer import crawls, leases
+from indexer import absence, crawls, leases
 from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.leases import Lease
@@ -18,6 +18,7 @@ from indexer.text import digest
 from schemas.about import OFFICIAL, read_about
 from schemas.events import (
     AnyEvent,
+    DecisionApproved,
     ListingChanged,
     ListingEvent,
     ListingObserved,
@@ -36,6 +37,7 @@ from schemas.names import (
     SourceName,
     StreamId,
     crawls_stream,
+    decisions_stream,
     listing_stream,
     storable,
 )
@@ -136,6 +138,8 @@ def stream_of(event: AnyEvent) -> StreamId:
     """The stream that an event goes to."""
     if isinstance(event, ListingEvent):
         return listing_stream(event.source, event.key)
+    if isinstance(event, DecisionApproved):
+        return decisions_stream()
     return crawls_stream(event.source)
 
 
@@ -166,7 +170,8 @@ def begun(database: Database, *, audit: bool = False, when: datetime = START) ->
     """A crawl under way, with its lease."""
     with database.write() as connection:
         lease, state = leases.claim(connection, SOURCE, holder="test:0:")
-        state, _ = crawls.begin(state, crawl=CRAWL, at=when, audit=audit, supports_since=True)
+        state, new = crawls.begin(state, crawl=CRAWL, at=when, audit=audit, supports_since=True)
+        state = absence.begin(connection, SOURCE, state, listing_is_complete=True) if new else state
         leases.save(connection, lease, state)
         return lease, state
 

@@ -42,7 +42,7 @@ def test_the_first_walk_is_full() -> None:
         state, new = begun(FRESH, 1, audit=audit)
         assert new
         assert state.crawl == B
-        assert walk(state) == Walk(mode="full", started_at=at(1))
+        assert walk(state) == Walk(mode="full", started_at=at(1), number=1)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,9 @@ def test_the_mark_moves_only_when_the_walk_completed() -> None:
 def test_what_follows_a_completed_walk_starts_from_its_mark() -> None:
     state, _ = begun(FRESH, 0)
     state = completed(walked(state, "a", None, served=at(0)), at=at(7))
-    assert state == CrawlState(mark=at(-10), full_at=at(0), completed_at=at(7), last_mode="full")
+    assert state == CrawlState(
+        mark=at(-10), full_at=at(0), completed_at=at(7), last_mode="full", walks=1, complete=1, lasted=420.0
+    )
     following, _ = begun(state, 60)
     assert (walk(following).mode, walk(following).since) == ("incremental", at(-10))
 
@@ -139,7 +141,7 @@ def test_a_walk_that_was_refused_starts_again() -> None:
     assert left.walk is None
     state, new = begun(left, 70)
     assert new
-    assert walk(state) == Walk(mode="incremental", started_at=at(70), since=at(-10))
+    assert walk(state) == Walk(mode="incremental", started_at=at(70), since=at(-10), number=2)
 
 
 def test_an_unfinished_increment_gives_way_to_an_audit() -> None:
@@ -147,7 +149,7 @@ def test_an_unfinished_increment_gives_way_to_an_audit() -> None:
     for left in (before, failed(before, at=at(0), resume=True)):
         state, new = begun(left, 70, audit=True)
         assert new
-        assert walk(state) == Walk(mode="audit", started_at=at(70))
+        assert walk(state) == Walk(mode="audit", started_at=at(70), number=2)
 
 
 @pytest.mark.parametrize("resume", [None, True])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select, text, update
 
+from indexer.candidates import HELD
 from indexer.database import Database
 from indexer.documents import with_server_json
 from indexer.errors import IndexRefused, IndexUnavailable
@@ -16,7 +17,6 @@ from indexer.projections import catalogue, documents, runner
 from indexer.projections.compare import compare
 from indexer.projections.rows import ENTRIES, VERSIONS
 from indexer.projections.runner import Checkpoint, live_build, read_checkpoint
-from indexer.record import HELD
 from indexer.search import SETTINGS, SearchIndex
 from indexer.store import RECORDS
 from indexer.verify import Report, repair, verify

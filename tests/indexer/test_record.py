@@ -13,12 +13,13 @@ from sqlalchemy import Engine, event, func, select
 from sqlmodel import SQLModel
 
 from indexer import crawls, leases
+from indexer.candidates import HELD
 from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.errors import LeaseLost
 from indexer.leases import STATES
 from indexer.quarantine import QUARANTINE
-from indexer.record import HELD, read_past, record_page
+from indexer.record import read_past, record_page
 from indexer.store import RECORDS
 from indexer.text import digest
 from schemas.events import Counts, RecordQuarantined, WithRecord

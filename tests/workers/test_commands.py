@@ -8,7 +8,7 @@ from indexer.crawls import CrawlState
 from indexer.errors import ConfigurationError
 from schemas.names import SourceName
 from workers.commands import Crawled, chosen
-from workers.crawl import CrawlStatus, Outcome
+from workers.outcome import CrawlStatus, Outcome
 from workers.sources_file import SourceConfig
 from workers.standing import freshness
 

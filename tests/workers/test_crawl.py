@@ -29,11 +29,13 @@ from indexer.migrations import migrate
 from indexer.record import record_page
 from indexer.store import Appended, last_position, read_all
 from schemas.about import OFFICIAL, read_about
-from schemas.events import AnyEvent, CrawlCompleted, CrawlFailed, CrawlStarted, ListingEvent
+from schemas.events import AnyEvent, Counts, CrawlCompleted, CrawlFailed, CrawlStarted, ListingEvent
 from schemas.names import Cursor, ListingKey, Position, SourceName
 from schemas.observations import Observation, Page
 from tests.servers import wait_until
-from workers.crawl import Crawl, Outcome
+from workers.crawl import Crawl
+from workers.outcome import Outcome
+from workers.source import Traits
 
 NAME = SourceName("official")
 START = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -59,6 +61,9 @@ class FakeSource:
     """Answers by cursor; an error is raised, a function called. It is its own `Opened`, and counts its requests."""
 
     pages: dict[str | None, Given]
+    alone: dict[int, BaseException | Observation] = field(default_factory=dict)
+    """What it says of one version by itself: what its pages show, unless this says otherwise."""
+    asked_for: list[str] = field(default_factory=list)
     asked: list[tuple[datetime | None, str | None]] = field(default_factory=list)
 
     @property
@@ -67,7 +72,7 @@ class FakeSource:
 
     @property
     def requests(self) -> int:
-        return len(self.asked)
+        return len(self.asked) + len(self.asked_for)
 
     def fetch(self, since: datetime | None, cursor: Cursor | None) -> Page:
         self.asked.append((since, cursor))
@@ -75,6 +80,18 @@ class FakeSource:
         if isinstance(given, BaseException):
             raise given
         return given if isinstance(given, Page) else given()
+
+    def look(self, key: str, version: Any) -> Observation:
+        assert version == "1.0.0"
+        self.asked_for.append(key)
+        number = int(key.rpartition("-")[2])
+        given = self.alone.get(number, SourceGone("404"))
+        for one in self.pages.values():
+            if isinstance(one, Page) and any(isinstance(r, Observation) and r.key == key for r in one.records):
+                given = self.alone.get(number, seen(number))
+        if isinstance(given, BaseException):
+            raise given
+        return given
 
     @property
     def cursors(self) -> list[str | None]:
@@ -88,9 +105,13 @@ class Crawls:
 
     database: Database
     now: datetime = START
+    address: str = "registry.test"
+    complete: bool = True
+    ordered: bool = True
 
     def begin(self, *, audit: bool = False, since: bool = True, audit_every: timedelta = 7 * DAY) -> Crawl:
-        return Crawl(self.database, NAME, since, clock=lambda: self.now, audit=audit, audit_every=audit_every)
+        traits = Traits(self.address, since, self.complete, self.ordered)
+        return Crawl(self.database, NAME, traits, clock=lambda: self.now, audit=audit, audit_every=audit_every)
 
     def run(self, source: FakeSource, *, audit: bool = False, since: bool = True, pages: int | None = None) -> Outcome:
         return self.begin(audit=audit, since=since).run(source, max_pages=pages)
@@ -167,9 +188,8 @@ def test_a_crawl_asks_page_by_page_and_ends_with_its_counts(crawls: Crawls) -> N
 def test_progress_is_told_after_each_page(crawls: Crawls) -> None:
     told: list[int] = []
 
-    def tell(state: CrawlState) -> None:
-        assert state.walk is not None
-        told.append(state.walk.counts.observed)
+    def tell(counts: Counts) -> None:
+        told.append(counts.observed)
 
     crawls.begin().run(FakeSource(three()), progress=tell)
     assert told == [2, 3, 4]
@@ -250,7 +270,26 @@ def test_a_crawl_that_was_cut_more_than_a_day_ago_begins_again(crawls: Crawls) -
     outcome = crawls.run(source)
     assert (outcome.mode, outcome.counts.new, outcome.counts.unchanged) == ("full", 1, 3)
     assert source.cursors == [None, "b", "c"]
-    assert crawls.of_crawls == ["crawl.started", "crawl.started", "crawl.completed"]
+    assert crawls.of_crawls == ["crawl.started", "crawl.failed", "crawl.started", "crawl.completed"]
+    (given_up,) = [event for event in crawls.events if isinstance(event, CrawlFailed)]
+    assert (given_up.counts.pages, given_up.error) == (
+        2,
+        "Given up: its walk began too long ago to go on, and starts again.",
+    )
+    assert not crawls.state.failed
+
+
+def test_a_walk_may_take_twice_as_long_as_the_last_one(crawls: Crawls) -> None:
+    def twenty_hours_later() -> Page:
+        crawls.now += timedelta(hours=20)
+        return page(3, then="c")
+
+    crawls.run(FakeSource({**three(), "b": twenty_hours_later}))
+    crawls.run(FakeSource(three()), audit=True, pages=2)
+    crawls.now += timedelta(hours=39)
+    source = FakeSource(three())
+    assert crawls.run(source).counts.pages == 3
+    assert source.cursors == ["c"]
 
 
 def test_an_increment_that_was_cut_gives_way_to_an_audit(crawls: Crawls) -> None:

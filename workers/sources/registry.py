@@ -16,12 +16,12 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from indexer.errors import SourceMalformed, SourceTooLarge
+from indexer.errors import SourceMalformed, SourceRefused, SourceTooLarge
 from indexer.text import canonical
 from schemas.about import read_about, unwrap
 from schemas.names import Cursor, ListingKey, fits, slot, storable
@@ -105,6 +105,14 @@ class Registry:
         page = parse_page(answer.value, limit, cursor, paging=self._options.paging, where=answer.url)
         return Page(page.records, page.next_cursor, answer.served_at)
 
+    def look(self, key: str, version: Any) -> Observation | Unidentified:
+        """One version, asked for at its own address. Raises SourceGone where the registry has it no more."""
+        if not isinstance(version, str) or not all(map(_addressable, (key, version))):
+            raise SourceRefused(f"{self._url}: there is no address for version {version!r} of {key!r} by itself")
+        address = f"{self._url}/{quote(key, safe='')}/versions/{quote(version, safe='')}"
+        params = {"include_deleted": "true"} if self._options.include_deleted else {}
+        return observe(self._fetcher.get_json(address, params).value)
+
     def _ask(self, since: datetime | None, cursor: Cursor | None) -> tuple[Answer, int]:
         """An answer and the limit that it was asked with; after large pages the limit grows back page by page."""
         while True:
@@ -128,6 +136,11 @@ class Registry:
         if cursor is not None:
             params["cursor"] = cursor
         return params
+
+
+def _addressable(part: str) -> bool:
+    """Whether a name or a version can be a segment of an address."""
+    return part not in ("", ".", "..") and _UNSENDABLE.search(part) is None
 
 
 def auth_headers(options: RegistryOptions, token: str | None) -> dict[str, str]:

@@ -1,0 +1,24 @@
+"""A source asked for one version by itself, because its list does not show it any more."""
+
+from indexer.absence import Told
+from indexer.candidates import ListingSlot
+from indexer.errors import SourceGone, SourceMalformed, SourceRefused
+from schemas.names import read_slot, slot, unstored
+from schemas.observations import Observation
+from workers.source import Source
+
+
+def look(source: Source, place: ListingSlot) -> Told:
+    """What a source says of one version; "unknown" where it cannot be asked, or answers something else.
+
+    Raises SourceUnavailable.
+    """
+    key, in_slot = place
+    try:
+        found = source.look(unstored(key), read_slot(in_slot))
+    except SourceGone:
+        return "gone"
+    except (SourceRefused, SourceMalformed):
+        return "unknown"
+    asked_for = isinstance(found, Observation) and (found.key, slot(found.version)) == place
+    return found if isinstance(found, Observation) and asked_for else "unknown"
