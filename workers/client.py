@@ -4,22 +4,39 @@ import os
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from logging import WARNING, getLogger
+from typing import Any
 
 import httpx
 
 from indexer.errors import ConfigurationError
 from workers.bodies import ENCODINGS
 from workers.masking import Masking
+from workers.network import Network, Transport
 
 
-def client(contact: str | None, transport: httpx.BaseTransport | None = None) -> httpx.Client:
+class Client(httpx.Client):
+    """httpx's own on a network of ours; what goes through a proxy of the environment is the proxy's to connect."""
+
+    def __init__(self, network: Network, **options: Any) -> None:
+        self._network = network
+        super().__init__(**options)
+
+    def _init_transport(self, *arguments: Any, **options: Any) -> httpx.BaseTransport:
+        # Handing httpx a transport would have it ignore the environment's proxies.
+        if options["transport"] is not None:
+            return super()._init_transport(*arguments, **options)
+        return Transport(self._network, httpx.create_ssl_context(), options["limits"])
+
+
+def client(contact: str | None, transport: httpx.BaseTransport | None = None, network: Network | None = None) -> Client:
     """A client that says who asks, takes proxies and certificates from the environment, and keeps no cookies."""
     agent = f"mcp-indexer/{version('mcp-indexer')}" + (f" (+{contact})" if contact else "")
     check_header("MCP_INDEXER_CONTACT", agent)
     for name in ("httpx", "httpcore"):
         getLogger(name).setLevel(WARNING)  # below that they write whole addresses, secrets included
     try:
-        return httpx.Client(
+        return Client(
+            network or Network(),
             transport=transport,
             timeout=httpx.Timeout(60.0, connect=10.0),
             headers={"User-Agent": agent, "Accept": "application/json", "Accept-Encoding": ENCODINGS},

@@ -5,7 +5,7 @@ The only module that knows the errors of httpx's requests.
 
 import random
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -13,7 +13,6 @@ from typing import Any, Protocol
 import httpx
 
 from indexer.errors import (
-    ConfigurationError,
     McpIndexerError,
     SourceGone,
     SourceMalformed,
@@ -24,12 +23,12 @@ from indexer.errors import (
 from workers.bodies import ENCODINGS, Body, Limits
 from workers.client import check_header, client
 from workers.masking import Masking, header_secrets, printable
+from workers.network import NotPublicError, within
 from workers.parsing import parse
+from workers.targets import Params, Target, Targets
 from workers.waiting import asked_to_rest, backoff, http_date, spoken
 
 __all__ = ["Answer", "Budget", "Fetcher", "client"]
-
-Params = Mapping[str, str] | Sequence[tuple[str, str]]
 
 LATER = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 """The statuses that another try may change; 520 to 530 are what Cloudflare says of a server behind it."""
@@ -38,6 +37,8 @@ GONE = frozenset({404, 410, 451})
 MOST_REDIRECTS = 5
 READINGS = 3
 """How often an answer is asked for that cannot be read: a gateway's page passes, a broken registry's stays."""
+MORE_TRIES = 3
+"""What has answered before is tried so many times more: it is a bad hour, not a wrong address."""
 LONGEST_WAIT = 300.0
 """Seconds that a worker sits out; who asks for more is left alone, and the crawl goes on another time."""
 _ERROR_BODY = Limits(sent=1 << 16, unpacked=1 << 16)
@@ -75,17 +76,18 @@ class Answer:
 
 
 class _FailedError(Exception):
-    """One try failed: why, how often that is tried, what it is when it stays, how long the upstream wants to rest."""
+    """One try failed: why, what that is when it stays, how long the upstream wants to rest."""
 
-    def __init__(
-        self, why: str, *, tries: int | None = None, stays: type[McpIndexerError] = SourceUnavailable, rest: float = 0.0
-    ) -> None:
+    def __init__(self, why: str, *, stays: type[McpIndexerError] = SourceUnavailable, rest: float = 0.0) -> None:
         super().__init__(why)
-        self.why, self.tries, self.stays, self.rest = why, tries, stays, rest
+        self.why, self.stays, self.rest = why, stays, rest
 
 
 class Fetcher:
     """Gets JSON from one source's host, within its budget; `requests` counts what was sent, retries included.
+
+    `public` gives the client for what was crawled or redirected to elsewhere, on a network that reaches public
+    addresses only; without it that is refused. `redirect_hosts` are where redirects may lead beside the host asked.
 
     `observed` hears of each request once: its status, or "error" where there is none or the answer broke off; `retried`
     hears why one is sent again, `waited` the seconds that one waited for the budget.
@@ -98,6 +100,8 @@ class Fetcher:
         *,
         per_minute: int,
         clock: Callable[[], datetime],
+        public: Callable[[], httpx.Client] | None = None,
+        redirect_hosts: Collection[str] = (),
         headers: Mapping[str, str] | None = None,
         secrets: Collection[str] = (),
         attempts: int = 5,
@@ -112,12 +116,16 @@ class Fetcher:
         headers = headers or {}
         for name, value in headers.items():
             check_header(name, value)
-        self._client, self._budget, self._per_minute, self._limits = http, budget, per_minute, limits
+        self._client, self._public = http, public
+        self._budget, self._per_minute, self._limits = budget, per_minute, limits
+        self._common = {"Accept": "application/json", "Accept-Encoding": ENCODINGS}
         self._headers = {"Accept": "application/json", **headers, "Accept-Encoding": ENCODINGS}
         self._masking = Masking((*secrets, *header_secrets(headers.values())))
+        self._targets = Targets(self._masking, redirect_hosts)
         self._attempts, self._clock = attempts, clock
         self._sleep, self._jitter, self._ticks = sleep, jitter, ticks
         self._observed, self._retried, self._waited = observed, retried, waited
+        self._answered = False
         self.requests = 0
 
     def get_json(self, url: str, params: Params = ()) -> Answer:
@@ -125,57 +133,61 @@ class Fetcher:
 
         Raises SourceUnavailable (try later), SourceRefused, SourceMalformed or SourceTooLarge (ask for less).
         """
-        target = self._target(url, params)
-        failures = 0
+        return self._patiently(self._targets.configured(url, params))
+
+    def get_crawled(self, url: str, params: Params = ()) -> Answer:
+        """The JSON at an address that a source wrote: a public one, asked without what is sent to the source itself.
+
+        Raises as `get_json` does.
+        """
+        return self._patiently(self._targets.crawled(url, params))
+
+    def _patiently(self, target: Target) -> Answer:
+        """The answer, tried for again while another try may change it."""
+        failures = unread = 0
         while True:
             try:
-                return self._follow(target)
+                answer = self._follow(target)
             except _FailedError as failed:
                 failures += 1
-                if failures >= min(self._attempts, failed.tries or self._attempts):
+                unread += failed.stays is SourceMalformed
+                more = MORE_TRIES if self._answered else 0
+                if failures >= self._attempts + more or unread >= READINGS + more:
                     raise self._given_up(target, failures, failed) from None
                 rest, why = failed.rest, failed.why
+            else:
+                self._answered = True
+                return answer
             self._retried(why)
             self._sleep(max(rest, backoff(failures, self._jitter())))
 
-    def _target(self, url: str, params: Params) -> httpx.URL:
-        try:
-            target = httpx.URL(url)
-            target.raw_host.decode().encode("idna")  # the socket does so, and its error would pass httpx by
-            if params:
-                query = httpx.QueryParams(dict(params) if isinstance(params, Mapping) else [*params])
-                target = target.copy_with(params=target.params.merge(query))
-        except (httpx.InvalidURL, ValueError) as error:
-            raise self._no_address(url, self._masking.hide(str(error))) from None
-        if target.scheme not in ("http", "https") or not target.host or (target.port or 1) > 65_535:
-            raise self._no_address(url, "an address is https:// or http://, a host, and a port up to 65535 if any")
-        return target.copy_with(fragment=None)
-
-    def _no_address(self, url: str, why: str) -> ConfigurationError:
-        return ConfigurationError(
-            f"{self._masking.address(url)} cannot be asked ({printable(why)}); correct the source's url"
-        )
-
-    def _follow(self, target: httpx.URL) -> Answer:
+    def _follow(self, target: Target) -> Answer:
+        asked = target
         for _ in range(MOST_REDIRECTS + 1):
-            found = self._send(target)
+            found = self._send(asked)
             if isinstance(found, Answer):
                 return found
-            target = found
+            asked = found
         raise SourceRefused(
             f"{self._shown(target)}: redirected more than {MOST_REDIRECTS} times; check the source's url"
         )
 
-    def _send(self, target: httpx.URL) -> Answer | httpx.URL:
+    def _send(self, target: Target) -> Answer | Target:
         """The answer to one request, or where it points."""
+        client, headers = self._way(target)
         self._await_turn(target)
         self.requests += 1
         deadline, outcome = self._ticks() + self._limits.seconds, "error"
         try:
             # No error of httpx is chained to ours: its text may hold what is not to be shown.
-            with self._client.stream("GET", target, headers=self._headers, follow_redirects=False) as response:
+            with (
+                within(self._limits.seconds),
+                client.stream("GET", target.url, headers=headers, follow_redirects=False) as response,
+            ):
                 outcome = str(response.status_code)
                 return self._judge(response, target, deadline)
+        except NotPublicError as error:
+            raise self._targets.not_public(target, str(error)) from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             outcome = "error"
             # httpx reads a Location even where it is not to follow it, and its request itself is known to be good.
@@ -188,8 +200,16 @@ class Fetcher:
         finally:
             self._observed(outcome)
 
-    def _await_turn(self, target: httpx.URL) -> None:
-        wait = self._budget.reserve(_host(target), self._per_minute)
+    def _way(self, target: Target) -> tuple[httpx.Client, Mapping[str, str]]:
+        """Who asks there, and with which headers: what is sent to a source is sent to nobody else."""
+        if not target.found:
+            return self._client, self._headers
+        if self._public is None:
+            raise SourceRefused(f"{self._shown(target)}: only what is configured as a source's url is asked here")
+        return self._public(), self._common
+
+    def _await_turn(self, target: Target) -> None:
+        wait = self._budget.reserve(target.host, self._per_minute)
         if wait > LONGEST_WAIT:
             until = self._clock() + timedelta(seconds=wait)
             raise SourceUnavailable(
@@ -199,9 +219,9 @@ class Fetcher:
             self._waited(wait)
             self._sleep(wait)
 
-    def _judge(self, response: httpx.Response, target: httpx.URL, deadline: float) -> Answer | httpx.URL:
+    def _judge(self, response: httpx.Response, target: Target, deadline: float) -> Answer | Target:
         if response.status_code in REDIRECTS and "location" in response.headers:
-            return self._redirected(target, response)
+            return self._targets.redirected(target, response.headers["location"])
         rest = asked_to_rest(response.headers, self._clock())
         if response.status_code in LATER or (response.status_code == 403 and rest is not None):
             raise self._later(response, target, rest)
@@ -209,14 +229,14 @@ class Fetcher:
             raise self._refused(response, target, deadline)
         return self._read(response, target, deadline)
 
-    def _read(self, response: httpx.Response, target: httpx.URL, deadline: float) -> Answer:
+    def _read(self, response: httpx.Response, target: Target, deadline: float) -> Answer:
         try:
-            body = self._body(response, self._limits, deadline).end()
+            body = self._masking.in_body(self._body(response, self._limits, deadline).end())
             value = _parsed(body, response)
         except SourceTooLarge as error:
             raise SourceTooLarge(f"{self._shown(target)}: {error}; ask it for less at once") from None
         except SourceMalformed as error:
-            raise _FailedError(str(error), tries=READINGS, stays=SourceMalformed) from None
+            raise _FailedError(str(error), stays=SourceMalformed) from None
         served_at = http_date(response.headers.get("date"))
         return Answer(self._shown(target), value, served_at, response.status_code, len(body))
 
@@ -228,26 +248,11 @@ class Fetcher:
                 raise _FailedError(f"its answer took longer than {self._limits.seconds:g} seconds")
         return body
 
-    def _redirected(self, target: httpx.URL, response: httpx.Response) -> httpx.URL:
-        location = response.headers["location"]
-        try:
-            found = target.join(location).copy_with(userinfo=target.userinfo, fragment=None)
-        except (httpx.InvalidURL, ValueError):
-            found = None
-        if found is None or not _stays(target, found):
-            raise SourceRefused(
-                f"{self._shown(target)}: it points to {self._masking.address(location)}, which is not followed: "
-                "another host; if it has moved there, correct the source's url"
-            )
-        return found
-
-    def _later(
-        self, response: httpx.Response, target: httpx.URL, rest: float | None
-    ) -> _FailedError | SourceUnavailable:
+    def _later(self, response: httpx.Response, target: Target, rest: float | None) -> _FailedError | SourceUnavailable:
         why = _status(response)
         if rest is None:
             return _FailedError(why)
-        self._budget.rest(_host(target), rest)
+        self._budget.rest(target.host, rest)
         if rest <= LONGEST_WAIT:
             return _FailedError(why, rest=rest)
         until = self._clock() + timedelta(seconds=rest)
@@ -255,7 +260,7 @@ class Fetcher:
             f"{self._shown(target)}: {why}, not to be asked before {spoken(until)}; the crawl goes on then"
         )
 
-    def _refused(self, response: httpx.Response, target: httpx.URL, deadline: float) -> SourceRefused:
+    def _refused(self, response: httpx.Response, target: Target, deadline: float) -> SourceRefused:
         status = response.status_code
         kind = SourceGone if status in GONE else SourceRefused
         try:
@@ -265,13 +270,13 @@ class Fetcher:
         todo = _TODO.get(status, "check the source's url and options")
         return kind(f"{self._shown(target)}: {_status(response)}{f', {said!r}' if said else ''}; {todo}")
 
-    def _given_up(self, target: httpx.URL, failures: int, failed: _FailedError) -> McpIndexerError:
+    def _given_up(self, target: Target, failures: int, failed: _FailedError) -> McpIndexerError:
         later = "" if failed.stays is SourceMalformed else "try again later, or "
         times = "once" if failures == 1 else f"{failures} times, the last time"
         return failed.stays(f"{self._shown(target)}: failed {times}: {failed.why}; {later}check the source's url")
 
-    def _shown(self, target: httpx.URL) -> str:
-        return self._masking.address(str(target))
+    def _shown(self, target: Target) -> str:
+        return self._targets.shown(target)
 
 
 def _parsed(body: bytes, response: httpx.Response) -> Any:
@@ -281,18 +286,6 @@ def _parsed(body: bytes, response: httpx.Response) -> Any:
         if body.lstrip()[:1] == b"<" or "html" in response.headers.get("content-type", ""):
             raise SourceMalformed("it answered with a web page where JSON was expected") from None
         raise
-
-
-def _stays(target: httpx.URL, found: httpx.URL) -> bool:
-    """Whether a redirect stays at its host: scheme, host and port, or the same host's https."""
-    if found.host != target.host:
-        return False
-    same = (found.scheme, found.port) == (target.scheme, target.port)
-    return same or (target.scheme == "http" and found.scheme == "https" and found.port in (None, target.port))
-
-
-def _host(target: httpx.URL) -> str:
-    return target.netloc.decode("ascii")
 
 
 def _status(response: httpx.Response) -> str:

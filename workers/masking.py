@@ -30,6 +30,13 @@ class Masking:
             text = text.replace(secret, MASK)
         return _USERINFO.sub(f"{MASK}@", text)
 
+    def in_body(self, body: bytes) -> bytes:
+        """The same body without secrets: an upstream may answer with what it was sent. Short ones are words, too."""
+        for secret in self._secrets:
+            if len(secret) >= _SHORTEST_SECRET:
+                body = body.replace(secret.encode(), MASK.encode())
+        return body
+
     def address(self, url: str) -> str:
         """A URL as it may be shown: without secrets, in one line, and not too long."""
         bare, question, query = url.partition("?")
@@ -53,7 +60,7 @@ def header_secrets(headers: Iterable[str]) -> set[str]:
     """What must not be shown of these header values: each whole, and a token without its scheme."""
     found: set[str] = set()
     for value in headers:
-        found |= {value, *(part for part in value.split() if len(part) >= 8)}
+        found |= {value, *(part for part in value.split() if len(part) >= _SHORTEST_SECRET)}
     return found
 
 

@@ -40,6 +40,17 @@ def address(url: str) -> str:
     return url
 
 
+def host(text: str) -> str:
+    """A host, with a port if need be. Raises ValueError."""
+    try:
+        found = urlsplit(address(f"https://{text}"))
+    except ValueError:
+        found = None
+    if found is None or found.netloc != text or "@" in text:
+        raise ValueError('a host is written as "registry.example" or "registry.example:8443"')
+    return text.lower()
+
+
 def interval_text(time: timedelta) -> str:
     """An interval as the file would write it, in its largest whole unit."""
     seconds = int(time.total_seconds())
@@ -64,6 +75,7 @@ class SourceConfig(BaseModel):
     trust: Annotated[int, Field(ge=0, le=1_000)] = 50
     token_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 120
+    redirect_hosts: tuple[Annotated[str, AfterValidator(host)], ...] = ()
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     enabled: bool = True

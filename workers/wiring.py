@@ -22,6 +22,7 @@ from workers.embedded import EmbeddedMeilisearch
 from workers.fetch import Fetcher
 from workers.kinds import KINDS
 from workers.meili_binary import find_binary
+from workers.network import Network
 from workers.observing import UNOBSERVED, Observer
 from workers.settings import Settings
 from workers.source import Source
@@ -102,6 +103,8 @@ class Wiring:
             self._http,
             HostBudgets(self.database, lambda: self.clock().timestamp()),
             per_minute=config.requests_per_minute,
+            public=lambda: self._public,
+            redirect_hosts=config.redirect_hosts,
             headers=kind.headers(options, token),
             secrets=[token] if token else [],
             jitter=random.random,
@@ -117,8 +120,9 @@ class Wiring:
         """Lets go of everything."""
         if self._embedded is not None:
             self._embedded.close()
-        if "_http" in self.__dict__:
-            self._http.close()
+        for client in ("_http", "_public"):
+            if client in self.__dict__:
+                self.__dict__.pop(client).close()
         if "database" in self.__dict__:
             self.__dict__.pop("database").close()
 
@@ -126,6 +130,11 @@ class Wiring:
     def _http(self) -> httpx.Client:
         """One client for all sources, so that connections are kept."""
         return fetch.client(self.settings.contact)
+
+    @cached_property
+    def _public(self) -> httpx.Client:
+        """One more, for what was crawled or redirected to: it reaches public addresses only."""
+        return fetch.client(self.settings.contact, network=Network(public_only=True))
 
     @staticmethod
     def token(config: SourceConfig) -> str | None:

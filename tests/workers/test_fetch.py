@@ -53,13 +53,20 @@ class RecordingBudget:
 class Upstream:
     """Answers in order, the last one again and again; remembers what it was asked and how long was slept."""
 
-    def __init__(self, *answers: httpx.Response | Exception | Handler, wait: float = 0.0, **options: Any) -> None:
+    def __init__(
+        self,
+        *answers: httpx.Response | Exception | Handler,
+        wait: float = 0.0,
+        with_public: bool = False,
+        **options: Any,
+    ) -> None:
         self.asked: list[httpx.Request] = []
         self.slept: list[float] = []
         self.budget = RecordingBudget(wait)
         self._answers = list(answers)
+        http = client("https://ops.test", httpx.MockTransport(self._answer))
         self.fetcher = Fetcher(
-            client("https://ops.test", httpx.MockTransport(self._answer)),
+            http,
             self.budget,
             **{
                 "per_minute": 120,
@@ -67,6 +74,7 @@ class Upstream:
                 "jitter": lambda: 1.0,
                 "clock": lambda: NOW,
                 "ticks": lambda: 0.0,
+                "public": (lambda: http) if with_public else None,
                 **options,
             },
         )
@@ -239,6 +247,21 @@ def test_after_the_last_try_it_is_unavailable() -> None:
     assert "failed 5 times" in said
     assert "refused" in said
     assert len(upstream.asked) == 5
+
+
+def test_what_has_answered_before_is_tried_longer() -> None:
+    upstream = Upstream(OK, status(500))
+    upstream.fetcher.get_json(URL)
+    assert "failed 8 times" in failure(SourceUnavailable, upstream)
+    page = streamed(b"<html>Back soon</html>")
+    upstream = Upstream(OK, page)
+    upstream.fetcher.get_json(URL)
+    assert "failed 6 times" in failure(SourceMalformed, upstream)
+
+
+def test_a_web_page_among_other_failures_is_one_unreadable_answer() -> None:
+    page = streamed(b"<html>Back soon</html>")
+    assert Upstream(status(500), status(503), page, page, OK).fetcher.get_json(URL).value == {"servers": []}
 
 
 def test_it_waits_twice_as_long_each_time_and_half_a_minute_at_most() -> None:
@@ -544,6 +567,15 @@ def test_a_secret_is_never_shown(answer: Handler | Exception) -> None:
     said = everything_said(upstream, f"{URL}?mine={TOKEN}")
     assert TOKEN[:9] not in said
     assert "***" in said
+
+
+def test_what_an_upstream_tells_back_of_a_secret_is_masked_before_it_is_read() -> None:
+    upstream = Upstream(status(200, {"servers": [{"name": f"a/{TOKEN}"}]}), headers={"X-API-Key": TOKEN})
+    assert upstream.fetcher.get_json(URL).value == {"servers": [{"name": "a/***"}]}
+
+
+def test_a_short_secret_is_a_word_too_and_stays_in_what_is_read() -> None:
+    assert Upstream(status(200, ["public"]), headers={"X-API-Key": "public"}).fetcher.get_json(URL).value == ["public"]
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def test_everything_that_a_source_may_say_is_read(file: Path) -> None:
     trust = 100
     token_env = "REGISTRY_TOKEN"
     requests_per_minute = 30
+    redirect_hosts = ["Mirror.example", "mirror.example:8443"]
     include = ["io.github.*", "com.example/*"]
     exclude = ["io.github.spam/*"]
     enabled = false
@@ -90,6 +91,7 @@ def test_everything_that_a_source_may_say_is_read(file: Path) -> None:
     (source,) = written(file, LEAST + more)
     assert (source.every, source.audit_every) == (timedelta(minutes=15), timedelta(hours=12))
     assert (source.trust, source.token_env, source.requests_per_minute) == (100, "REGISTRY_TOKEN", 30)
+    assert source.redirect_hosts == ("mirror.example", "mirror.example:8443")
     assert (source.include, source.exclude) == (("io.github.*", "com.example/*"), ("io.github.spam/*",))
     assert (source.enabled, source.republish) == (False, False)
     assert source.options == {"page_size": 50, "path": "/v0/servers"}
@@ -158,6 +160,10 @@ def test_a_name_that_no_stream_can_have_is_refused(file: Path, name: str) -> Non
         ("include = 'io.github.*'", "include = 'io.github.*' cannot be used"),
         ("include = [1]", "include.0 = 1 cannot be used"),
         ("enabled = 7", "enabled = 7 cannot be used"),
+        ("redirect_hosts = ['https://a.example']", "redirect_hosts.0 = 'https://a.example' cannot be used: a host is"),
+        ("redirect_hosts = ['a.example/x']", "redirect_hosts.0 = 'a.example/x' cannot be used"),
+        ("redirect_hosts = ['me@a.example']", "redirect_hosts.0 cannot be used"),
+        ("redirect_hosts = ['']", "redirect_hosts.0 = '' cannot be used"),
         ("colour = 'red'", "'colour' is no key of a source of this kind"),
         ("options = {}", "'options' is no key of a source of this kind"),
         ("page_size = 1001", "page_size = 1001 cannot be used"),

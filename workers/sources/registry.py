@@ -30,6 +30,8 @@ from workers.fetch import Answer, Fetcher
 
 LARGEST_RECORD = 256 * 1024
 """Bytes of compact JSON that a server.json, or what the registry says about it, may take."""
+MOST_ENTRIES = 20_000
+"""In one page, whatever was asked for: twice of what the official registry gives at most, at any of its addresses."""
 LONGEST_CURSOR = 4096
 
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
@@ -181,6 +183,10 @@ def parse_page(
     if not isinstance(items, list):
         raise SourceMalformed(
             f"{where}: this is no registry's list ('servers' is no list); check the source's url and path"
+        )
+    if len(items) > MOST_ENTRIES:
+        raise SourceMalformed(
+            f"{where}: a page of {len(items):,} entries, more than {MOST_ENTRIES:,}; tell its operator to page it"
         )
     following = None if paging == "none" else _next_cursor(value, len(items) >= page_size, where)
     if following is not None and following == cursor:
