@@ -65,6 +65,16 @@ def beat(home: Home) -> Iterator[Running]:
         yield one
 
 
+def through(home: Home, *sources: str) -> bool:
+    """Whether just these sources are configured, each crawled to its end, and the index has all that they said.
+
+    That all documents are there is not yet all: a crawl's last page may be empty, and its end comes after it.
+    """
+    status = home.run("status", "--json").object
+    states = {source["name"]: source["state"] for source in status["sources"]}
+    return states == dict.fromkeys(sources, "fresh") and all(one["lag"] == 0 for one in status["projections"])
+
+
 def celery(home: Home, *arguments: str) -> str:
     """What another of Celery's commands says."""
     ran = subprocess.run(

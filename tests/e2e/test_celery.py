@@ -4,18 +4,30 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.celery_processes import CELERY, beat, celery, running, worker
-from tests.e2e.conftest import PROGRAM, Home, cursors, item, items, server
+from tests.e2e.celery_processes import CELERY, beat, celery, running, through, worker
+from tests.e2e.conftest import PROGRAM, Gate, Home, cursors, item, items, server
 from tests.servers import wait_until
 from workers.sample.serve import SampleServer
 
 Json = dict[str, Any]
 Serve = Callable[[list[Json]], SampleServer]
-PAGES = 61
+PAGES, HELD = 61, 5
+
+
+class Held(NamedTuple):
+    """A registry, and the gate that holds one of its pages back."""
+
+    upstream: SampleServer
+    gate: Gate
+
+    def await_page(self, home: Home) -> None:
+        """Waits until that page is asked for, and all before it are recorded."""
+        self.gate.await_request()
+        wait_until(lambda: recorded(home) == HELD - 1, timeout=60)
 
 
 @pytest.fixture(params=["filesystem and SQLite", "RabbitMQ and Postgres", "Redis and Postgres"])
@@ -30,12 +42,12 @@ def team(request: pytest.FixtureRequest, home: Home) -> Home:
 
 
 @pytest.fixture
-def slow(home: Home, serve: Serve) -> SampleServer:
-    """A registry of many pages that takes its time for each."""
-    served = serve(items(PAGES - 1))
-    served.faults.delay = 0.1
+def held(home: Home, serve: Serve) -> Held:
+    """A registry of many pages that does not answer for one of the first of them until it is let."""
+    served, gate = serve(items(PAGES - 1)), Gate(HELD)
+    served.faults.hook = gate
     home.watch(official=served.url, page_size=1)
-    return served
+    return Held(served, gate)
 
 
 def children(pid: int) -> list[int]:
@@ -71,17 +83,18 @@ def test_what_is_due_is_crawled_without_a_hand_and_a_new_source_without_a_restar
     first, second = serve(items(60, ("1.0.0", "1.1.0"))), serve([item(server(number)) for number in range(100, 120)])
     team.watch(official=first.url)
     with worker(team, "one"), worker(team, "two"), beat(team):
-        wait_until(lambda: documents(team) == 60, timeout=60, every=0.2)
+        wait_until(lambda: through(team, "official"), timeout=60, every=0.2)
         team.watch(official=first.url, mirror=second.url)
-        wait_until(lambda: documents(team) == 80, timeout=60, every=0.2)
+        wait_until(lambda: through(team, "official", "mirror"), timeout=60, every=0.2)
     assert sorted(crawls(team)) == [("mirror", "full", "completed"), ("official", "full", "completed")]
+    assert documents(team) == 80
     assert team.agrees()
 
 
 def test_a_message_that_comes_again_or_by_hand_does_nothing(team: Home) -> None:
     with worker(team, "one") as one:
         celery(team, "call", "schedule.due")
-        wait_until(lambda: documents(team) == 60, timeout=60, every=0.2)
+        wait_until(lambda: through(team, "official"), timeout=60, every=0.2)
         before = len(team.kinds())
         for _ in range(3):
             celery(team, "call", "crawl.source", "--args", '["official"]')
@@ -90,76 +103,76 @@ def test_a_message_that_comes_again_or_by_hand_does_nothing(team: Home) -> None:
     assert len(team.kinds()) == before
 
 
-def test_a_worker_told_to_stop_ends_at_its_next_page_and_another_goes_on(team: Home, slow: SampleServer) -> None:
+def test_a_worker_told_to_stop_ends_at_its_next_page_and_another_goes_on(team: Home, held: Held) -> None:
     with worker(team, "one") as one:
         celery(team, "call", "schedule.due")
-        wait_until(lambda: recorded(team) >= 3, timeout=60)
+        held.await_page(team)
         one.process.terminate()
-        asked = len(slow.requests)
+        wait_until(lambda: one.says("Warm shutdown"), timeout=60)
+        held.gate.open()
         assert one.process.wait(60) == 0
-        assert len(slow.requests) <= asked + 4
-    assert recorded(team) < PAGES - 1
+    assert recorded(team) <= HELD + 1  # it says so a moment before it tells its processes
     assert team.run("status", "--json").object["sources"][0]["holder"] is None
     with worker(team, "two"), beat(team):
-        wait_until(lambda: documents(team) == PAGES - 1, timeout=90, every=0.2)
+        wait_until(lambda: through(team, "official"), timeout=90, every=0.2)
     assert crawls(team) == [("official", "full", "completed")]
-    assert max(cursors(slow).values()) <= 2
+    assert set(cursors(held.upstream).values()) == {1}
+    assert documents(team) == PAGES - 1
     assert team.agrees()
 
 
-@pytest.mark.usefixtures("slow")
-def test_what_a_killed_worker_did_goes_on_elsewhere(team: Home) -> None:
+def test_what_a_killed_worker_did_goes_on_elsewhere(team: Home, held: Held) -> None:
     with worker(team, "one") as one:
         celery(team, "call", "schedule.due")
-        wait_until(lambda: recorded(team) >= 3, timeout=60)
+        held.await_page(team)
         one.kill()
-    left = recorded(team)
-    assert left < PAGES - 1
+    held.gate.open()
+    wait_until(lambda: team.run("status", "--json").object["sources"][0]["holder"] is None)
     (source,) = team.run("status", "--json").object["sources"]
-    assert (source["holder"], source["last_crawl"]["status"]) == (None, "interrupted")
+    assert source["last_crawl"]["status"] == "interrupted"
     with worker(team, "two"), beat(team):
-        wait_until(lambda: documents(team) == PAGES - 1, timeout=120, every=0.2)
+        wait_until(lambda: through(team, "official"), timeout=120, every=0.2)
     assert crawls(team) == [("official", "full", "completed")]
-    assert recorded(team) == PAGES - 1
+    assert recorded(team) == documents(team) == PAGES - 1
     assert team.agrees()
 
 
-def test_a_paused_source_ends_at_its_next_page_and_goes_on_once_resumed(home: Home, slow: SampleServer) -> None:
+def test_a_paused_source_ends_at_its_next_page_and_goes_on_once_resumed(home: Home, held: Held) -> None:
     with worker(home, "one") as one:
         celery(home, "call", "schedule.due")
-        wait_until(lambda: recorded(home) >= 3, timeout=60)
+        held.await_page(home)
         assert home.run("pause", "official").status == 0
+        held.gate.open()
         wait_until(lambda: one.says("official: interrupted"), timeout=60)
         assert home.run("status", "--json").object["sources"][0]["state"] == "paused"
         assert home.run("crawl", "official").status == 2
         celery(home, "call", "schedule.due")
-        asked = len(slow.requests)
         celery(home, "call", "crawl.source", "--args", '["official"]')
         wait_until(lambda: one.log.read_text().count("Task crawl.source") >= 4, timeout=60)
-        assert len(slow.requests) == asked
+        assert (recorded(home), len(held.upstream.requests)) == (HELD, HELD)
         assert home.run("resume", "official").status == 0
-        slow.faults.delay = 0
         celery(home, "call", "schedule.due")
-        wait_until(lambda: documents(home) == PAGES - 1, timeout=60, every=0.2)
+        wait_until(lambda: through(home, "official"), timeout=60, every=0.2)
     assert crawls(home) == [("official", "full", "completed")]
+    assert documents(home) == PAGES - 1
 
 
 def test_workers_answer_who_inspects_them(home: Home) -> None:
     with worker(home, "one"), worker(home, "two"):
-        pong = celery(home, "inspect", "ping", "--timeout", "2")
-        assert "2 nodes online" in pong
-        tasks = celery(home, "inspect", "registered", "--timeout", "2")
+        wait_until(lambda: "2 nodes online" in celery(home, "inspect", "ping", "--timeout", "2"), timeout=60)
+        tasks = celery(home, "inspect", "registered", "--timeout", "5")
         assert all(name in tasks for name in ("crawl.source", "project", "schedule.due"))
 
 
 def test_up_runs_all_and_leaves_nothing_behind(home: Home) -> None:
     with running(home, "up", [str(PROGRAM), "up"]) as up:
-        wait_until(lambda: documents(home) == 60, timeout=60, every=0.2)
+        wait_until(lambda: through(home, "official"), timeout=60, every=0.2)
         pids = children(up.process.pid)
         assert len(pids) >= 2
         assert up.stop() == 0
     wait_until(lambda: not any(alive(pid) for pid in pids))
     assert crawls(home) == [("official", "full", "completed")]
+    assert documents(home) == 60
 
 
 def test_up_that_is_killed_takes_its_children_along(home: Home) -> None:
@@ -174,8 +187,8 @@ def test_up_that_is_killed_takes_its_children_along(home: Home) -> None:
 def test_up_ends_when_a_child_ends_by_itself(home: Home) -> None:
     with running(home, "up", [str(PROGRAM), "up"]) as up:
         wait_until(lambda: up.says("ready."), timeout=60)
-        beat_pid = next(pid for pid in children(up.process.pid) if b"beat" in command(pid))
-        os.kill(beat_pid, signal.SIGKILL)
+        beats = wait_until(lambda: [pid for pid in children(up.process.pid) if b"beat" in command(pid)])
+        os.kill(beats[0], signal.SIGKILL)
         assert up.process.wait(60) == 1
         assert up.says("The schedule ended by itself")
 

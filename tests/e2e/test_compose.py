@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.conftest import CHECKOUT, missing
-from tests.e2e.celery_processes import Running
+from tests.e2e.celery_processes import Running, through
 from tests.e2e.conftest import Home
 from tests.servers import MeilisearchServer, free_port, wait_until
 
@@ -102,8 +102,9 @@ def test_the_stack_crawls_what_is_due_through_to_the_index(
     }
     services = [started(stack, home, name, there) for name in ("worker", "beat")]
     try:
-        wait_until(lambda: home.run("status", "--json").object["index"]["documents"] == 60, timeout=60, every=0.2)
+        wait_until(lambda: through(home, "official"), timeout=60, every=0.2)
     finally:
         for service in services:
             service.kill()
+    assert home.run("status", "--json").object["index"]["documents"] == 60
     assert home.agrees()

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import workers
 from indexer.sums import SUMMED, CrawlSums
-from tests.e2e.celery_processes import CELERY, WORKER, Running, beat
+from tests.e2e.celery_processes import CELERY, WORKER, Running, beat, through
 from tests.e2e.conftest import Home, server
 from tests.servers import LOOPBACK, free_port, wait_until
 from workers import metrics, report
@@ -208,12 +208,6 @@ def worker_with_metrics(home: Home, name: str, port: int, *more: str) -> Running
     return Running(home, name, [*CELERY[:-2], "--quiet", *CELERY[-2:], *WORKER, "--hostname", f"{name}@%h", *more])
 
 
-def all_is_done(home: Home) -> bool:
-    status = home.run("status", "--json").object
-    crawled = all(source["state"] == "fresh" for source in status["sources"])
-    return crawled and all(one["lag"] == 0 for one in status["projections"])
-
-
 def test_a_worker_tells_what_its_processes_did_those_that_ended_too(
     home: Home, upstream: SampleServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -227,7 +221,8 @@ def test_a_worker_tells_what_its_processes_did_those_that_ended_too(
     one = worker_with_metrics(home, "one", port, "--max-tasks-per-child", "1", "--loglevel", "DEBUG")
     try:
         with beat(home):
-            wait_until(lambda: all_is_done(home), timeout=60, every=0.2)
+            wait_until(lambda: through(home, *names), timeout=60, every=0.2)
+        wait_until(lambda: one.says('"a: completed"'))  # which it says once it is done
         found = scraped(port)
     finally:
         one.kill()
