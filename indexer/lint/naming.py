@@ -7,8 +7,8 @@ from indexer.latest import is_semver
 from indexer.lint.rule import Hit, Look, Rule
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]*[a-zA-Z0-9]/[a-zA-Z0-9][a-zA-Z0-9._-]*[a-zA-Z0-9]", re.ASCII)
-_RANGE = re.compile(r"[\^~]|[<>]=?|=|.*\s-\s\D*\d+\.\d+|.*\|\|")
-_WILDCARD = re.compile(r"v?(?:\d+\.)+[xX*](?:\.[xX*])*|[xX*]", re.ASCII)
+_RANGE = re.compile(r"(?:[\^~]|[<>]=?|=)\s*v?[\dxX*]|v?\d\S*\s+-\s+v?\d|.*\|\|")
+_WILDCARD = re.compile(r"v?(?:\d+\.)*[xX*](?:\.(?:\d+|[xX*]))*(?:-\S*)?", re.ASCII)
 RESERVED = "latest"
 
 
@@ -16,7 +16,7 @@ def is_range(version: str) -> bool:
     """Whether a text names many versions rather than one."""
     if is_semver(version):
         return False
-    return _RANGE.match(version) is not None or _WILDCARD.fullmatch(version) is not None
+    return _RANGE.match(version.lstrip()) is not None or _WILDCARD.fullmatch(version) is not None
 
 
 def _name(look: Look) -> Iterable[Hit]:

@@ -13,6 +13,13 @@ _UNNAMED = re.compile(r"[<> $]")
 _BY_VERSION = ("npm", "pypi", "nuget")
 _OCI_BY_IDENTIFIER = "2025-10-11"
 """Schemas of before asked images for a version, too."""
+TYPES = ("npm", "pypi", "oci", "nuget", "mcpb", "cargo")
+_BY_IDENTIFIER = ("oci", "mcpb")
+_RELEASED = re.compile(
+    r"https://(?:www\.)?(?:github\.com/[^/]+/[^/]+/releases/download/[^/]+/[^/]+"
+    r"|gitlab\.com/.+/-/(?:releases/[^/]+/downloads/.+|package_files/\d+/download))$",
+    re.IGNORECASE,
+)
 _WITHOUT_HASH = (*_BY_VERSION, "oci")
 _OF_PACKAGE, _OF_RUNTIME = ("packageArguments", "package_arguments"), ("runtimeArguments", "runtime_arguments")
 _ARGUMENTS = {*_OF_PACKAGE, *_OF_RUNTIME}
@@ -61,7 +68,7 @@ def _unversioned(look: Look) -> Iterable[Hit]:
 
 def _oci(look: Look) -> Iterable[Hit]:
     images = [one for one in look.packages if one.kind == "oci" and one.version]
-    if not images or (schema_date(look.record.get("$schema")) or "") < _OCI_BY_IDENTIFIER:
+    if not images or not _by_identifier(look):
         return ()
     return [(f"{one.pointer}/version", "an image's version stands in its identifier") for one in images]
 
@@ -77,10 +84,32 @@ def _hash(look: Look) -> Iterator[Hit]:
 
 def _bundle(look: Look) -> Iterable[Hit]:
     return [
-        (f"{one.pointer}/identifier", "a bundle's identifier is an https:// address with 'mcp' in it")
+        (f"{one.pointer}/identifier", "a bundle is a release's file at GitHub or GitLab, and its address names mcp")
         for one in look.packages
-        if one.kind == "mcpb" and not (one.identifier.startswith("https://") and "mcp" in one.identifier.lower())
+        if one.kind == "mcpb" and not (_RELEASED.match(one.identifier) and "mcp" in one.identifier.lower())
     ]
+
+
+def _type(look: Look) -> Iterable[Hit]:
+    return [
+        (f"{one.pointer}/registryType", f"{one.kind[:40]!r} is none of {', '.join(TYPES)}")
+        for one in look.packages
+        if one.kind not in TYPES
+    ]
+
+
+def _base(look: Look) -> Iterable[Hit]:
+    return [
+        (f"{one.pointer}/registryBaseUrl", "a package of this type is found by its identifier alone")
+        for one in look.packages
+        if one.kind in _BY_IDENTIFIER and text(one.record, "registryBaseUrl", "registry_base_url")
+        if one.kind != "oci" or _by_identifier(look)
+    ]
+
+
+def _by_identifier(look: Look) -> bool:
+    """Whether the declared schema lets an image be named by its identifier alone."""
+    return (schema_date(look.record.get("$schema")) or "") >= _OCI_BY_IDENTIFIER
 
 
 def _transport(look: Look) -> Iterator[Hit]:
@@ -118,7 +147,8 @@ def _known(package: Json) -> Iterator[str]:
 def _arguments(package: Json) -> list[tuple[str, Json]]:
     found = []
     for names in _OF_PACKAGE, _OF_RUNTIME:
-        found += [(f"/{names[0]}/{number}", argument) for number, argument in objects(package, *names)]
+        name = next((one for one in names if one in package), names[0])
+        found += [(f"/{name}/{number}", argument) for number, argument in objects(package, name)]
     return found
 
 
@@ -149,7 +179,9 @@ OF_PACKAGES = (
         "A bundle has no hash, or another package has one.",
         _hash,
     ),
-    Rule("lint/bundle-address", "warning", "A bundle's identifier is no https address that names mcp.", _bundle),
+    Rule("lint/package-type", "warning", "A package is of a type that the official registry does not know.", _type),
+    Rule("lint/package-base-url", "warning", "An image or bundle says at which registry it is.", _base),
+    Rule("lint/bundle-address", "warning", "A bundle is no release's file of GitHub or GitLab named mcp.", _bundle),
     Rule("lint/package-transport", "warning", "A package's transport lacks its address, or stdio has one.", _transport),
     Rule("lint/package-variable", "warning", "A package's address uses a variable that nothing defines.", _variable),
     Rule("lint/argument-form", "warning", "A named argument has no plain name, or repeats it in its value.", _argument),

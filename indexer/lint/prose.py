@@ -3,23 +3,32 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from indexer.lint.rule import Hit, Look, Rule
+from indexer.lint.rule import Hit, Look, Rule, is_plain
 
 _PLACEHOLDER = re.compile(r"\$\{[A-Za-z_][^{}\s]{0,60}\}|<<[^<>\n]{1,60}>>|\{\{[^{}\n]{1,60}\}\}")
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
-    "\u202a-\u202e\u2060-\u2064\u2066-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+_UNSEEN = (
+    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f"
+    "\u202a-\u202e\u2060-\u2064\u2066-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
 )
+_JOINERS, _SELECTORS = "\u200c\u200d", "\ufe00-\ufe0f\U000e0100-\U000e01ef"
+"""They stand in emoji and in several scripts, but not between plain letters, nor twice."""
+_UNUSUAL = re.compile(f"[{_UNSEEN}{_JOINERS}{_SELECTORS}]")  # one class of characters is looked for quickly
+_HIDDEN = re.compile(f"[{_UNSEEN}]|(?<=[ -~])[{_JOINERS}]+(?=[ -~])|(?<=[A-Za-z ])[{_SELECTORS}]|[{_SELECTORS}]{{2}}")
+_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f")
+"""The flag of a region, such as Scotland's."""
 _BOILERPLATE = re.compile(
     r"(?:(?:a|an|my|the|your|new|simple|sample|example|test)\s+)*(?:mcp|model context protocol)[\s-]*(?:server)?\.?"
     r"|(?:a\s+)?(?:short\s+)?description(?:\s+of\s+(?:my|your|the)\s+(?:mcp\s+)?server)?(?:\s+here)?\.?"
-    r"|todo:?.*|tbd\.?|n/?a|none|null|undefined|lorem ipsum.*|hello,? world\.?|test(?:ing)?\.?|-+|\.+",
+    r"|.*\[(?:describe|insert|your)\s.*\].*"
+    r"|(?:an?\s+)?non[\s-]?functional\s+(?:mcp\s+)?server(?:\s+\(yet\))?\.?|(?:still\s+)?(?:wip|work\s+in\s+progress)\.?"
+    r"|todo(?:\s*:.*)?\.?|tbd\.?|n/?a|none|null|undefined|lorem ipsum.*|hello,? world\.?|test(?:ing)?\.?|-+|\.+",
     re.IGNORECASE,
 )
-_TO_THE_MODEL = re.compile(
+TO_THE_MODEL = re.compile(
     r"\b(?:ignore|disregard|forget)\s+(?:all\s+|any\s+|the\s+|your\s+)*(?:previous|prior|above|earlier|preceding|other)\b"
     r"|\b(?:reveal|print|show|override|replace|repeat)\s+(?:your|the)\s+(?:system|developer)\s+prompt\b"
-    r"|</?\s*(?:important|system|instructions?|assistant|secret)\s*>"
+    r"|</?\s*(?:important|system|instructions?|assistant|secret)\s*>|<\|\w{2,20}\|>|\[/?INST\]"
+    r"|\byou\s+are\s+now\s+(?:an?|in\s+\w+\s+mode)\b"
     r"|\b(?:you|the\s+(?:ai|assistant|model|agent|llm))\s+(?:must|should|shall|have\s+to|need\s+to)\s+"
     r"(?:always|never|first|only|call|use|invoke|run|read|send|not)\b"
     r"|\b(?:do\s+not|don'?t|never)\s+(?:tell|inform|mention|reveal|show|ask)\s+(?:this\s+)?(?:to\s+)?(?:the\s+)?user\b"
@@ -63,19 +72,34 @@ def _blank_title(look: Look) -> Iterable[Hit]:
 
 
 def _hidden(look: Look) -> Iterable[Hit]:
-    if look.plain:
-        return ()
-    found = [(pointer, _HIDDEN.search(said)) for pointer, said in look.said]
-    return [(pointer, f"a character that is not seen: U+{ord(one[0]):04X}") for pointer, one in found if one]
+    some = [(pointer, said) for pointer, said in _suspect(look) if _UNUSUAL.search(said)]
+    found = [(pointer, _HIDDEN.search(_FLAG.sub("", said))) for pointer, said in some]
+    return [(pointer, f"a character that is not seen: U+{ord(one[0][0]):04X}") for pointer, one in found if one]
+
+
+def _suspect(look: Look) -> Iterator[tuple[str, str]]:
+    """The texts that may hold a character which is not seen; what is installed or reached is among them."""
+    if not look.plain:
+        yield from look.said
+    if not is_plain(look.named):
+        yield from look.names
 
 
 def _to_the_model(look: Look) -> Iterable[Hit]:
     if look.plain and not _may_address_model(look.prose.lower()):
         return ()
-    found = [(pointer, _TO_THE_MODEL.search(said[:10_000])) for pointer, said in look.said]
+    found = [(pointer, addressed(said[:10_000])) for pointer, said in look.said]
     return [
         (pointer, f"speaks to the model that reads it, not to people: {one[0][:60]!r}") for pointer, one in found if one
     ]
+
+
+def addressed(said: str) -> re.Match[str] | None:
+    """Where a text speaks to the model that reads it."""
+    lower = (
+        said.lower() if said.isascii() else " ".join(said.casefold().replace("\u0307", "").replace("ı", "i").split())
+    )
+    return TO_THE_MODEL.search(said) if _may_address_model(lower) else None
 
 
 def _may_address_model(said: str) -> bool:
@@ -84,6 +108,9 @@ def _may_address_model(said: str) -> bool:
     """
     return (
         "<" in said
+        or "[inst" in said
+        or "[/inst" in said
+        or "now " in said
         or "ignore " in said
         or "disregard " in said
         or "forget " in said

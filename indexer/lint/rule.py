@@ -21,27 +21,39 @@ class Rule:
     check: "Callable[[Look], Iterable[Hit]]"
 
 
+_ASKED = {
+    *("environmentVariables", "environment_variables", "packageArguments", "package_arguments"),
+    *("runtimeArguments", "runtime_arguments", "headers"),
+}
+"""What a package or remote asks its user for, each with a description."""
+
+
 class Package:
     """A package of a record, read once for all rules."""
 
-    __slots__ = ("identifier", "kind", "pointer", "record", "transport", "url", "version")
+    __slots__ = ("identifier", "kind", "named", "pointer", "record", "said", "transport", "url", "version")
 
     def __init__(self, number: int, package: Json) -> None:
         self.pointer, self.record = f"/packages/{number}", package
         self.kind = text(package, "registryType", "registry_type", "registry_name")
         self.identifier, self.version = text(package, "identifier"), text(package, "version")
+        self.named = self.identifier + self.version
         transport = inner(package, "transport")
         self.transport, self.url = text(transport, "type"), text(transport, "url")
+        self.said = _said(self.pointer, package)
+        if "headers" in transport:
+            self.said += _said(f"{self.pointer}/transport", transport)
 
 
 class Remote:
     """A remote of a record, read once for all rules."""
 
-    __slots__ = ("pointer", "record", "type", "url")
+    __slots__ = ("named", "pointer", "record", "said", "type", "url")
 
     def __init__(self, number: int, remote: Json) -> None:
         self.pointer, self.record = f"/remotes/{number}", remote
         self.type, self.url = text(remote, "type", "transport_type"), text(remote, "url")
+        self.said, self.named = _said(self.pointer, remote), self.url
 
 
 class Look:
@@ -51,7 +63,19 @@ class Look:
     says that nothing in it is invisible or beyond ASCII.
     """
 
-    __slots__ = ("description", "name", "packages", "plain", "prose", "record", "remotes", "title", "version")
+    __slots__ = (
+        "description",
+        "name",
+        "named",
+        "packages",
+        "plain",
+        "prose",
+        "record",
+        "remotes",
+        "said",
+        "title",
+        "version",
+    )
 
     def __init__(self, record: Json) -> None:
         self.record = record
@@ -59,13 +83,40 @@ class Look:
         self.description, self.version = text(record, "description"), text(record, "version")
         self.packages = [Package(i, package) for i, package in objects(record, "packages")]
         self.remotes = [Remote(i, remote) for i, remote in objects(record, "remotes")]
-        self.prose = f"{self.name} {self.title} {self.description}"
-        self.plain = self.prose.isascii() and self.prose.isprintable()
+        self.said = [("/name", self.name), ("/title", self.title), ("/description", self.description)]
+        """What people and models read, each text with its pointer."""
+        self.named = self.version
+        parts: list[Package | Remote] = [*self.packages, *self.remotes]
+        for one in parts:
+            self.said += one.said
+            self.named += one.named
+        self.prose = " ".join(said for _, said in self.said)
+        self.plain = is_plain(self.prose)
 
     @property
-    def said(self) -> list[tuple[str, str]]:
-        """What people and models read, each text with its pointer."""
-        return [("/name", self.name), ("/title", self.title), ("/description", self.description)]
+    def names(self) -> list[tuple[str, str]]:
+        """What is installed or reached, each text with its pointer."""
+        found = [("/version", self.version)]
+        for package in self.packages:
+            found.append((f"{package.pointer}/identifier", package.identifier))
+            found.append((f"{package.pointer}/version", package.version))
+        return found + [(f"{remote.pointer}/url", remote.url) for remote in self.remotes]
+
+
+def is_plain(said: str) -> bool:
+    """Whether a text is of visible ASCII characters only."""
+    return said.isascii() and said.isprintable()
+
+
+def _said(pointer: str, holder: Json) -> list[tuple[str, str]]:
+    if _ASKED.isdisjoint(holder):
+        return []
+    return [
+        (f"{pointer}/{name}/{number}/description", said)
+        for name in sorted(_ASKED.intersection(holder))
+        for number, one in objects(holder, name)
+        if (said := text(one, "description"))
+    ]
 
 
 def text(holder: Json, *names: str) -> str:
