@@ -26,6 +26,10 @@ that the last complete one took where that is more.
 """
 
 
+MOST_PAGES = 100_000
+"""A walk of more is none of a registry: at a hundred a page these are ten million versions."""
+
+
 class Settling(BaseModel):
     """What is left to do of a complete walk that is at its end: candidates are withdrawn, or asked for by themselves.
 
@@ -110,9 +114,10 @@ class CrawlState(BaseModel):
 
     `address` is where it was asked last, `crawl` the crawl under way, `walk` the walk that is not complete, `mark` the
     time the next increment asks from, `full_at` the start of the last complete walk of everything, `lasted` the seconds
-    it took, `last_mode` what the last crawl was, `failures` how many failed in a row, the last one at `failed_at`.
-    `walks` counts its walks, `complete` is the number of the last complete walk of everything. `unordered` says that it
-    was seen to list in no order of places, `candidates` whether versions wait for a second look.
+    it took, `last_mode` what the last crawl was, `changed_at` when a crawl last found news, `failures` how many failed
+    in a row, the last one at `failed_at`. `walks` counts its walks, `complete` is the number of the last complete walk
+    of everything. `unordered` says that it was seen to list in no order of places, `candidates` whether versions wait
+    for a second look.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -123,6 +128,7 @@ class CrawlState(BaseModel):
     mark: datetime | None = None
     full_at: datetime | None = None
     completed_at: datetime | None = None
+    changed_at: datetime | None = None
     last_mode: Mode | None = None
     failures: int = 0
     failed_at: datetime | None = None
@@ -198,6 +204,11 @@ def repeats(walk: Walk, cursor: Cursor | None) -> bool:
     return cursor is not None and cursor in (walk.cursor, walk.remembered)
 
 
+def endless(walk: Walk, cursor: Cursor | None) -> bool:
+    """Whether a walk goes on though it has had more pages than any registry has."""
+    return cursor is not None and walk.steps >= MOST_PAGES
+
+
 def completed(state: CrawlState, *, at: datetime, candidates: bool = False) -> CrawlState:
     """The state once a walk reached its end: the mark moves. `candidates` says whether versions wait for a second look;
     they may have parked the crawl.
@@ -209,6 +220,7 @@ def completed(state: CrawlState, *, at: datetime, candidates: bool = False) -> C
         "walk": None,
         "mark": walk.mark,
         "completed_at": at,
+        "changed_at": at if _found_news(walk) else state.changed_at,
         "last_mode": walk.mode,
         "failures": 0,
         "failed_at": None,
@@ -244,8 +256,14 @@ def failed(state: CrawlState, *, at: datetime, resume: bool) -> CrawlState:
         update={
             "crawl": None,
             "walk": kept,
+            "changed_at": at if _found_news(state.walk) else state.changed_at,
             "last_mode": state.walk.mode,
             "failures": state.failures + 1,
             "failed_at": at,
         }
     )
+
+
+def _found_news(walk: Walk) -> bool:
+    counts = walk.counts
+    return any((counts.new, counts.changed, counts.status_changed, counts.returned, counts.withdrawn))

@@ -270,6 +270,11 @@ class Crawl:
         self._requests, self._timed = self._requests + sent, self._timed + seconds
 
     def _refuse_circle(self, page: Page) -> None:
+        if crawls.endless(self._walk, page.next_cursor):
+            raise SourceMalformed(
+                f"{self._name}: the source has more than {crawls.MOST_PAGES:,} pages, and names another one; what was "
+                "read is kept. Tell its operator, or raise its page_size in the sources file."
+            )
         if crawls.repeats(self._walk, page.next_cursor):
             raise SourceMalformed(
                 f"{self._name}: the source gave the same cursor twice ({str(page.next_cursor)[:80]!r}), so its pages "

@@ -24,6 +24,7 @@ from indexer.errors import ConfigurationError, McpIndexerError
 from indexer.store import last_position
 from indexer.sums import SUMMED, CrawlSums
 from workers import metrics_folder
+from workers.schedule import interval
 from workers.sources_file import SourceConfig, read_sources
 from workers.standing import SOURCE_STATES, Stands, stand
 from workers.wiring import Wiring
@@ -175,10 +176,10 @@ def _of_sources(sources: list[Stands], now: float) -> Iterator[Metric]:
     state = GaugeMetricFamily("mcp_indexer_source_state", "1 for the state it is in.", labels=["source", "state"])
     for one in sources:
         name, done = one.config.name, one.standing.state.completed_at
-        every.add_metric([name], one.config.every.total_seconds())
+        every.add_metric([name], interval(one.config, one.standing.state).total_seconds())
         if done is not None:
             completed.add_metric([name], done.timestamp())
-            overdue.add_metric([name], 0.0 if one.due is None else max(0.0, now - one.due.timestamp()))
+            overdue.add_metric([name], 0.0 if one.due is None else max(0.0, now - one.due.at.timestamp()))
         for known in SOURCE_STATES:
             state.add_metric([name, known], known == one.state)
     yield from (every, completed, overdue, state)

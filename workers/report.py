@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
@@ -26,6 +27,7 @@ from workers.sources_file import SourceConfig, interval_text
 Json = dict[str, Any]
 SHOWN_OF_QUARANTINED = 200
 """Characters of a record in quarantine that people are shown; with --json they get what the log keeps."""
+_INTERVALS = ("every", "slowest", "audit_every")
 LINE_SECONDS = 5.0
 """Where there is no terminal, a crawl says so often how far it is."""
 
@@ -207,6 +209,7 @@ def standing(status: Json, *, as_json: bool) -> None:
         json_out(status)
         return
     columns = ["name", "kind", "state", "last_completed", "next_due", "listings", "versions", "invalid", "quarantined"]
+    columns += ["due_because"]
     table(columns, [[source[column] for column in columns] for source in status["sources"]])
     for source in status["sources"]:
         if source["holder"]:
@@ -223,9 +226,8 @@ def configured(sources: list[SourceConfig], *, as_json: bool) -> None:
     """The configured sources."""
     rows = [
         {
-            **one.model_dump(mode="json", exclude={"options", "every", "audit_every"}),
-            "every": one.every.total_seconds(),
-            "audit_every": one.audit_every.total_seconds(),
+            **one.model_dump(mode="json", exclude={"options", *_INTERVALS}),
+            **{name: _seconds(getattr(one, name)) for name in _INTERVALS},
             "options": one.options,
             "licence": KINDS[one.kind].licence,
         }
@@ -239,6 +241,10 @@ def configured(sources: list[SourceConfig], *, as_json: bool) -> None:
     for row, one in zip(rows, sources, strict=True):
         row |= {"every": interval_text(one.every), "audit_every": interval_text(one.audit_every)}
     table(columns, [[row[column] for column in columns] for row in rows])
+
+
+def _seconds(time: timedelta | None) -> float | None:
+    return None if time is None else time.total_seconds()
 
 
 def checked(results: list[Json], *, as_json: bool) -> None:

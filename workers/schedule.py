@@ -1,44 +1,89 @@
 """When a source is due. Pure: the sources file, where the source stands, and the time say it."""
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from indexer.crawls import CrawlState
 from indexer.scheduling import Scheduled
-from workers.sources_file import SourceConfig
+from workers.sources_file import SourceConfig, interval_text
 
 LARGEST_JITTER = timedelta(minutes=5)
 JITTER_SHARE = 10
 """Sources that are asked equally often drift apart by up to a tenth of their interval."""
 FIRST_REST = timedelta(minutes=1)
 """A source that failed rests so long, and twice as long each time it fails again, up to its interval."""
+QUIET_SHARE = 10
+"""Where the operator sets `slowest`, a source is asked after a tenth of the time for which it has not changed."""
 ASK_AGAIN = timedelta(minutes=1)
 """A crawl that was asked for and has not begun is asked for again: a broker may lose messages."""
 
 
-def due_at(config: SourceConfig, state: CrawlState, scheduled: Scheduled) -> datetime | None:
-    """When the next crawl of a source is due; None where it is disabled or paused."""
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When a crawl is due, and why then."""
+
+    at: datetime
+    why: str
+
+
+def due(config: SourceConfig, state: CrawlState, scheduled: Scheduled) -> Due | None:
+    """The next crawl of a source; None where it is disabled or paused."""
     if not config.enabled or scheduled.paused:
         return None
     if state.failed_at is not None:
-        return state.failed_at + min(config.every, FIRST_REST * (1 << min(state.failures - 1, 20)))
+        rest = min(config.every, FIRST_REST * (1 << min(state.failures - 1, 20)))
+        times = "once" if state.failures == 1 else f"{state.failures} times in a row"
+        return Due(state.failed_at + rest, f"it failed {times} and rests {_about(rest)}")
     if state.walk is not None:
-        return state.walk.started_at  # it was interrupted, and goes on at once
+        return Due(state.walk.started_at, "it goes on where it was interrupted")
     if state.completed_at is None:
-        return datetime.min.replace(tzinfo=scheduled.asked_at.tzinfo)
-    times = [state.completed_at + config.every + jitter(config)]
-    if state.full_at is not None:
-        times.append(state.full_at + config.audit_every + jitter(config))
-    return min(times)
+        return Due(datetime.min.replace(tzinfo=scheduled.asked_at.tzinfo), "it was never crawled to its end")
+    increment = Due(state.completed_at + interval(config, state) + jitter(config), _pace(config, state))
+    if state.full_at is None:
+        return increment
+    audit = Due(state.full_at + config.audit_every + jitter(config), f"audit every {interval_text(config.audit_every)}")
+    return min(increment, audit, key=lambda one: one.at)
+
+
+def due_at(config: SourceConfig, state: CrawlState, scheduled: Scheduled) -> datetime | None:
+    """When the next crawl of a source is due; None where it is disabled or paused."""
+    found = due(config, state, scheduled)
+    return None if found is None else found.at
+
+
+def interval(config: SourceConfig, state: CrawlState) -> timedelta:
+    """How often a source is asked: every `every`; less often, down to `slowest`, where it has not changed for long."""
+    if config.slowest is None or state.changed_at is None or state.completed_at is None:
+        return config.every
+    quiet = state.completed_at - state.changed_at
+    return min(config.slowest, max(config.every, quiet / QUIET_SHARE))
 
 
 def to_ask(config: SourceConfig, state: CrawlState, scheduled: Scheduled, *, held: bool, now: datetime) -> bool:
     """Whether a crawl of a source is to be asked for now: it is due, nobody crawls it, and nobody was just asked."""
-    due = due_at(config, state, scheduled)
-    return due is not None and due <= now and not held and now - scheduled.asked_at >= ASK_AGAIN
+    at = due_at(config, state, scheduled)
+    return at is not None and at <= now and not held and now - scheduled.asked_at >= ASK_AGAIN
 
 
 def jitter(config: SourceConfig) -> timedelta:
     """What a source's interval is lengthened by: always the same of one source, another of each."""
     share = int.from_bytes(hashlib.sha256(config.name.encode()).digest()[:4]) / 2**32
     return min(config.every / JITTER_SHARE, LARGEST_JITTER) * share
+
+
+def _pace(config: SourceConfig, state: CrawlState) -> str:
+    """Why a source is asked as often as it is."""
+    every = f"every {interval_text(config.every)}"
+    now = interval(config, state)
+    if now == config.every or state.completed_at is None or state.changed_at is None:
+        return every
+    quiet = _about(state.completed_at - state.changed_at)
+    return f"nothing changed for {quiet}: every {_about(now)} instead of {every}"
+
+
+def _about(time: timedelta) -> str:
+    """A time in the largest unit of which it has one."""
+    units = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1))
+    unit = next((unit for unit in units if time >= unit), units[-1])
+    return interval_text(time // unit * unit)

@@ -7,7 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from indexer.errors import ConfigurationError
 from schemas.events import SourceConfigured
@@ -71,6 +80,7 @@ class SourceConfig(BaseModel):
     kind: str
     url: Annotated[str, Field(pattern=r"^https?://[^\s/?#]+[^\s?#]*$"), AfterValidator(address)]
     every: Interval = timedelta(hours=1)
+    slowest: Interval | None = None
     audit_every: Interval = timedelta(days=1)
     trust: Annotated[int, Field(ge=0, le=1_000)] = 50
     token_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
@@ -81,6 +91,13 @@ class SourceConfig(BaseModel):
     enabled: bool = True
     republish: bool = True
     options: dict[str, Any] = {}
+
+    @field_validator("slowest")
+    @classmethod
+    def _slower_than_usual(cls, slowest: timedelta | None, others: ValidationInfo) -> timedelta | None:
+        if slowest is not None and slowest < others.data.get("every", slowest):
+            raise ValueError("it is how seldom a source may be asked, and so no less than every")
+        return slowest
 
     def configured(self) -> SourceConfigured:
         """What the log remembers of it."""

@@ -13,7 +13,7 @@ from indexer.queries import SourceStanding
 from indexer.scheduling import Scheduled, read_schedule
 from indexer.store import last_position
 from schemas.names import SourceName
-from workers.schedule import due_at
+from workers.schedule import Due, due, interval
 from workers.sources_file import SourceConfig
 from workers.wiring import Wiring
 
@@ -32,7 +32,7 @@ class Stands:
 
     config: SourceConfig
     standing: SourceStanding
-    due: datetime | None
+    due: Due | None
     state: str
 
 
@@ -44,9 +44,10 @@ def stand(connection: Connection, configs: list[SourceConfig], now: datetime) ->
         name = SourceName(config.name)
         if name not in standings:
             continue
-        due = due_at(config, standings[name].state, schedule.get(name, Scheduled()))
-        state = "paused" if due is None else freshness(standings[name].state, config.every, now)
-        found.append(Stands(config, standings[name], due, state))
+        stands = standings[name].state
+        next_one = due(config, stands, schedule.get(name, Scheduled()))
+        state = "paused" if next_one is None else freshness(stands, interval(config, stands), now)
+        found.append(Stands(config, standings[name], next_one, state))
     return found
 
 
@@ -71,7 +72,8 @@ def _shown(one: Stands, now: datetime) -> Json:
         "state": one.state,
         "last_crawl": last_crawl(state, one.standing.holder),
         "last_completed": queries.time_text(state.completed_at),
-        "next_due": None if one.due is None else queries.time_text(max(one.due, now)),
+        "next_due": None if one.due is None else queries.time_text(max(one.due.at, now)),
+        "due_because": None if one.due is None else one.due.why,
         "listings": one.standing.listings,
         "versions": one.standing.versions,
         "invalid": one.standing.invalid,

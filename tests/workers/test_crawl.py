@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+import indexer.crawls
 import workers.crawl
 from indexer import leases
 from indexer.crawls import OVERLAP, CrawlState
@@ -437,6 +438,52 @@ def test_a_circle_is_seen_by_a_crawl_that_is_cut_after_every_page(crawls: Crawls
     source = FakeSource({here: page(1, then=there) for here, there in circle.items()})
     statuses = [crawls.run(source, pages=1).status for _ in range(12)]
     assert "failed" in statuses
+
+
+def test_a_source_whose_pages_have_no_end_is_left_and_what_was_read_is_kept(
+    crawls: Crawls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexer.crawls, "MOST_PAGES", 3)
+    pages: dict[str | None, Given] = {None: page(0, then="1")}
+    source = FakeSource({**pages, **{str(n): page(n, then=str(n + 1)) for n in range(1, 9)}})
+    outcome = crawls.run(source)
+    assert outcome.status == "failed"
+    assert outcome.error is not None
+    assert "more than 3 pages" in outcome.error
+    assert crawls.keys == ["0", "1", "2"]
+    assert crawls.state.walk is None
+
+
+def test_a_walk_of_as_many_pages_as_a_registry_may_have_is_complete(
+    crawls: Crawls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexer.crawls, "MOST_PAGES", 3)
+    source = FakeSource({None: page(0, then="1"), "1": page(1, then="2"), "2": page(2, then="3"), "3": page(3)})
+    assert crawls.run(source).status == "completed"
+
+
+# When it last changed
+
+
+def test_it_is_remembered_when_a_source_last_changed(crawls: Crawls) -> None:
+    assert crawls.run(FakeSource({None: page()})).status == "completed"
+    assert crawls.state.changed_at is None
+    crawls.now += HOUR
+    crawls.run(FakeSource({None: page(1)}))
+    assert crawls.state.changed_at == START + HOUR
+    crawls.now += HOUR
+    crawls.run(FakeSource({None: page(1)}))
+    assert [crawls.state.changed_at, crawls.state.completed_at] == [START + HOUR, START + 2 * HOUR]
+
+
+def test_a_crawl_that_failed_after_it_found_news_found_news(crawls: Crawls) -> None:
+    crawls.run(FakeSource({None: page(1)}))
+    crawls.now += HOUR
+    assert crawls.run(FakeSource({None: page(2, then="a"), "a": SourceUnavailable("503")})).status == "failed"
+    assert crawls.state.changed_at == START + HOUR
+    crawls.now += HOUR
+    crawls.run(FakeSource({"a": page(1)}))
+    assert crawls.state.changed_at == START + HOUR
 
 
 # Leases

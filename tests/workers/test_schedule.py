@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from indexer.crawls import CrawlState, Walk
 from indexer.scheduling import Scheduled
-from workers.schedule import ASK_AGAIN, LARGEST_JITTER, due_at, jitter, to_ask
+from workers.schedule import ASK_AGAIN, LARGEST_JITTER, due, due_at, interval, jitter, to_ask
 from workers.sources_file import SourceConfig
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -50,6 +50,64 @@ def test_what_was_interrupted_goes_on_at_once() -> None:
 def test_a_source_that_fails_again_rests_longer_up_to_its_interval(failures: int, rest: int) -> None:
     state = CrawlState(failures=failures, failed_at=NOW, completed_at=NOW - DAY)
     assert due_at(config(), state, NOTHING) == NOW + rest * MINUTE
+
+
+def quiet(changed: timedelta | None, **more: Any) -> CrawlState:
+    """A source that was crawled now and last changed so long ago."""
+    return CrawlState(completed_at=NOW, full_at=NOW, changed_at=None if changed is None else NOW - changed, **more)
+
+
+def wait(state: CrawlState, **more: Any) -> timedelta:
+    found = due_at(config(audit_every="1w", **more), state, NOTHING)
+    assert found is not None
+    return found - NOW - jitter(config(**more))
+
+
+@pytest.mark.parametrize("changed", [None, timedelta(), DAY, 300 * DAY])
+def test_without_slowest_a_source_is_asked_every_interval_however_seldom_it_changes(changed: timedelta | None) -> None:
+    assert wait(quiet(changed)) == HOUR
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"), [(None, 1), (timedelta(), 1), (10 * HOUR, 1), (20 * HOUR, 2), (60 * HOUR, 6), (30 * DAY, 6)]
+)
+def test_with_slowest_a_source_that_seldom_changes_is_asked_less_often_within_bounds(
+    changed: timedelta | None, found: int
+) -> None:
+    assert wait(quiet(changed), slowest="6h") == found * HOUR
+
+
+def test_however_seldom_a_source_changes_its_audit_comes_when_it_is_due() -> None:
+    slow = config(slowest="3d", audit_every="1d")
+    assert due_at(slow, quiet(300 * DAY), NOTHING) == NOW + DAY + jitter(slow)
+
+
+@given(changed=st.integers(0, 10**6), every=st.integers(1, 48), more=st.integers(0, 500))
+def test_a_source_is_never_asked_more_often_than_every_nor_less_often_than_slowest(
+    changed: int, every: int, more: int
+) -> None:
+    one = config(every=f"{every}h", slowest=f"{every + more}h")
+    assert every * HOUR <= interval(one, quiet(changed * MINUTE)) <= (every + more) * HOUR
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        (CrawlState(), "it was never crawled to its end"),
+        (CrawlState(walk=Walk(mode="full", started_at=NOW)), "it goes on where it was interrupted"),
+        (CrawlState(failures=1, failed_at=NOW), "it failed once and rests 1m"),
+        (CrawlState(failures=3, failed_at=NOW), "it failed 3 times in a row and rests 4m"),
+        (CrawlState(failures=30, failed_at=NOW), "it failed 30 times in a row and rests 1h"),
+        (quiet(HOUR), "every 1h"),
+        (CrawlState(completed_at=NOW, full_at=NOW - DAY), "audit every 1d"),
+        (quiet(25 * HOUR), "nothing changed for 1d: every 2h instead of every 1h"),
+        (quiet(300 * DAY), "nothing changed for 300d: every 6h instead of every 1h"),
+    ],
+)
+def test_it_is_said_why_a_source_is_due_when_it_is(state: CrawlState, why: str) -> None:
+    found = due(config(slowest="6h"), state, NOTHING)
+    assert found is not None
+    assert found.why == why
 
 
 def test_a_paused_or_disabled_source_is_never_due() -> None:

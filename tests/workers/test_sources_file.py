@@ -76,6 +76,7 @@ def test_the_least_that_a_source_needs_is_name_kind_and_url(file: Path) -> None:
 def test_everything_that_a_source_may_say_is_read(file: Path) -> None:
     more = """
     every = "15m"
+    slowest = "6h"
     audit_every = "12h"
     trust = 100
     token_env = "REGISTRY_TOKEN"
@@ -91,6 +92,7 @@ def test_everything_that_a_source_may_say_is_read(file: Path) -> None:
     (source,) = written(file, LEAST + more)
     assert (source.every, source.audit_every) == (timedelta(minutes=15), timedelta(hours=12))
     assert (source.trust, source.token_env, source.requests_per_minute) == (100, "REGISTRY_TOKEN", 30)
+    assert source.slowest == timedelta(hours=6)
     assert source.redirect_hosts == ("mirror.example", "mirror.example:8443")
     assert (source.include, source.exclude) == (("io.github.*", "com.example/*"), ("io.github.spam/*",))
     assert (source.enabled, source.republish) == (False, False)
@@ -160,6 +162,11 @@ def test_a_name_that_no_stream_can_have_is_refused(file: Path, name: str) -> Non
         ("include = 'io.github.*'", "include = 'io.github.*' cannot be used"),
         ("include = [1]", "include.0 = 1 cannot be used"),
         ("enabled = 7", "enabled = 7 cannot be used"),
+        (
+            'slowest = "59m"',
+            "slowest = '59m' cannot be used: it is how seldom a source may be asked, and so no",
+        ),
+        ('slowest = "often"', "slowest = 'often' cannot be used: an interval is"),
         ("redirect_hosts = ['https://a.example']", "redirect_hosts.0 = 'https://a.example' cannot be used: a host is"),
         ("redirect_hosts = ['a.example/x']", "redirect_hosts.0 = 'a.example/x' cannot be used"),
         ("redirect_hosts = ['me@a.example']", "redirect_hosts.0 cannot be used"),
