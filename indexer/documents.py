@@ -2,13 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
-
 from indexer.entry import Entry
+from indexer.verdict import Problem
 from schemas.documents import EntryDocument, IconDocument, PackageDocument, RemoteDocument, RepositoryDocument
 from schemas.names import displayable, document_id
 from schemas.server import Server, read_server
@@ -17,13 +16,14 @@ _WORDS = re.compile(r"[^\W_]+")
 _HOSTING = ("io.github.", "io.gitlab.", "com.github.", "com.gitlab.")
 
 
-def document(entry: Entry, record: Any) -> EntryDocument:
-    """The document of an entry, given the raw record of its latest version, but for `server_json`."""
+def document(entry: Entry, record: Any, problems: Sequence[Problem]) -> EntryDocument:
+    """The document of an entry but for `server_json`, given the raw record of its latest version and what is said
+    against it.
+    """
     latest = entry.latest
     assert latest is not None, "an entry without a listed version has no document"
     server = read_server(record)
     namespace, _, label = entry.name.rpartition("/")
-    rules = [rule for rule, *_ in orjson.loads(latest.problems)]
     identifiers = distinct(package.identifier for package in server.packages)
     transports = (*(package.transport for package in server.packages), *(remote.type for remote in server.remotes))
     return {
@@ -55,8 +55,8 @@ def document(entry: Entry, record: Any) -> EntryDocument:
         "source_count": len(entry.sources),
         "aliases": [],
         "valid": latest.valid,
-        "problems": distinct(rules),
-        "problem_count": len(rules),
+        "problems": list(dict.fromkeys(problem.rule for problem in problems)),
+        "problem_count": len(problems),
         "topics": [],
         "license": None,
         "stars": None,

@@ -7,6 +7,7 @@ raised from the dead by a mirror's older copy.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from indexer.latest import age
 from indexer.versions import Version
@@ -29,8 +30,7 @@ class SourceRules:
         return self.enabled and included and not any(fnmatchcase(name, pattern) for pattern in self.exclude)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A server, merged. `latest` is None when no version is listed that is not deleted; `versions` are the latest
     first.
     """

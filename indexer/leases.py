@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, text, update
+from sqlalchemy import Connection, Row, Update, bindparam, select, text, update
 
 from indexer.clock import machine_clock, to_micros
 from indexer.crawls import CrawlState
@@ -22,6 +22,15 @@ from schemas.names import SourceName
 
 LEASE_SECONDS = 60
 STATES = table(CrawlStateRow)
+
+# Statements of every page are made once: to make one takes longer than to run it.
+_NUMBER = select(STATES.c.lease).where(STATES.c.source == bindparam("of")).with_for_update()
+_RENEW = (
+    update(STATES)
+    .where(STATES.c.source == bindparam("of"), STATES.c.lease == bindparam("number"))
+    .values(held_until=bindparam("until"))
+)
+_SAVE = _RENEW.values(state=bindparam("now_state"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +60,17 @@ def claim(connection: Connection, source: SourceName, *, holder: str) -> tuple[L
 
 def save(connection: Connection, lease: Lease, state: CrawlState) -> None:
     """Keeps where a crawl stands and renews its lease. Raises LeaseLost where a newer one exists."""
-    _under(connection, lease, state=state.model_dump_json(), held_until=_until(connection))
+    _under(connection, _SAVE, lease, {"now_state": state.model_dump_json(), "until": _until(connection)})
 
 
 def renew(connection: Connection, lease: Lease) -> None:
     """Keeps the lease for its time from now on. Raises LeaseLost where a newer one exists."""
-    _under(connection, lease, held_until=_until(connection))
+    _under(connection, _RENEW, lease, {"until": _until(connection)})
 
 
 def check(connection: Connection, lease: Lease) -> None:
     """Holds the source's row until the transaction ends. Raises LeaseLost where a newer lease exists."""
-    query = select(STATES.c.lease).where(STATES.c.source == lease.source).with_for_update()
-    if connection.scalar(query) != lease.number:
+    if connection.scalar(_NUMBER, {"of": lease.source}) != lease.number:
         raise _lost(lease)
 
 
@@ -119,10 +127,8 @@ def _locked(connection: Connection, source: SourceName) -> Row[Any]:
     return connection.execute(select(STATES).where(STATES.c.source == source).with_for_update()).one()
 
 
-def _under(connection: Connection, lease: Lease, **values: object) -> None:
-    changed = connection.execute(
-        update(STATES).where(STATES.c.source == lease.source, STATES.c.lease == lease.number).values(**values)
-    )
+def _under(connection: Connection, change: Update, lease: Lease, values: dict[str, Any]) -> None:
+    changed = connection.execute(change, {"of": lease.source, "number": lease.number, **values})
     if changed.rowcount != 1:
         raise _lost(lease)
 

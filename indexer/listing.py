@@ -1,7 +1,7 @@
 """A server at one source: what an observation means, given what is held. Pure."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from indexer.clock import to_micros
 from indexer.text import ascii_json
@@ -13,8 +13,7 @@ from schemas.observations import Observation
 Decided = ListingObserved | ListingChanged | ListingReturned | ListingStatusChanged
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """The last that was recorded of one version. `about` is as `about_text` writes it; times in microseconds."""
 
     digest: Digest
@@ -51,8 +50,10 @@ def as_held(seen: Observation, digest: Digest) -> Held:
 
 def about_text(about: About) -> str:
     """What a source says about a version, but for what flips by itself (`isLatest`), to compare by."""
-    times = (about.published_at, about.updated_at, about.status_changed_at)
-    return ascii_json([about.status, about.status_message, *map(micros, times)])
+    published_at, updated_at, changed_at = about.published_at, about.updated_at, about.status_changed_at
+    return ascii_json(
+        [about.status, about.status_message, micros(published_at), micros(updated_at), micros(changed_at)]
+    )
 
 
 def newest(observations: list[Observation]) -> Observation:

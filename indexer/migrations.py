@@ -45,6 +45,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _create,
     _views_anew,
     _create,
+    _views_anew,
 )
 """Tables that are new since the first time are made by making those that are not there."""
 

@@ -14,11 +14,11 @@ from indexer.documents import seconds, with_server_json
 from indexer.entry import merge
 from indexer.leases import STATES, live_holders
 from indexer.projections import catalogue, runner
-from indexer.projections.rows import ENTRIES, VERSIONS, read_versions
+from indexer.projections.rows import ENTRIES, VERSIONS, read_versions, records_of
 from indexer.projections.runner import live_build
 from indexer.quarantine import QUARANTINE
 from indexer.store import EVENTS, RECORDS, read_positions, read_streams
-from indexer.versions import Version
+from indexer.versions import Version, all_problems
 from schemas.events import (
     Counts,
     CrawlCompleted,
@@ -52,7 +52,8 @@ def show(connection: Connection, name: ServerName) -> Json | None:
         if found.document is None
         else orjson.loads(with_server_json(found.document, found.text))
     )
-    return {**document, "versions": [_version(version) for version in entry.versions]}
+    records = records_of(connection, {version.digest for version in entry.versions})
+    return {**document, "versions": [_version(version, records.get(version.digest)) for version in entry.versions]}
 
 
 def similar(connection: Connection, name: ServerName, limit: int = 5) -> list[str]:
@@ -192,7 +193,7 @@ def _crawl_ended(recorded: Recorded, event: CrawlCompleted | CrawlFailed | Crawl
     }
 
 
-def _version(version: Version) -> Json:
+def _version(version: Version, record: Any) -> Json:
     return {
         "version": version.version,
         "source": version.source,
@@ -203,8 +204,8 @@ def _version(version: Version) -> Json:
         "first_seen_at": seconds(version.first_seen_at),
         "valid": version.valid,
         "problems": [
-            {"rule": rule, "pointer": pointer, "severity": severity, "message": message}
-            for rule, pointer, severity, message in json.loads(version.problems)
+            {"rule": one.rule, "pointer": one.pointer, "severity": one.severity, "message": one.message}
+            for one in all_problems(record)
         ],
         "digest": version.digest,
         "position": version.position,

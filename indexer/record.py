@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import CompoundSelect, Connection, bindparam, literal, null, select, union_all
 
@@ -18,7 +18,7 @@ from indexer.candidates import HELD, ListingSlot
 from indexer.crawls import CrawlState, Walk, advance
 from indexer.leases import Lease
 from indexer.listing import Decided, Held, as_held, decide, missed_or_silent, newest
-from indexer.sql import among, given, upsert
+from indexer.sql import Row, among, given, upsert_whole
 from indexer.store import STREAMS, Appended, Write, append
 from indexer.text import digest
 from indexer.verdict import fulfils
@@ -44,8 +44,7 @@ class Past:
     revisions: dict[StreamId, Revision]
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """An observation, its digest, and the event that it is (None where it tells nothing new)."""
 
     place: ListingSlot
@@ -199,7 +198,7 @@ def _append(
     if not writes and not more:
         return None
     appended = append(connection, [*writes, *more], at=at, crawl=crawl, known=past.revisions)
-    upsert(connection, HELD, [_held_row(source, decision) for decision in news])
+    upsert_whole(connection, HELD, [_held_row(source, decision) for decision in news])
     return appended
 
 
@@ -208,17 +207,9 @@ def _decide(source: SourceName, place: ListingSlot, seen: Observation, past: Pas
     return Decision(place, seen, of_record, decide(source, past.held.get(place), seen, of_record))
 
 
-def _held_row(source: SourceName, decision: Decision) -> dict[str, Any]:
+def _held_row(source: SourceName, decision: Decision) -> Row:
     held = as_held(decision.seen, decision.digest)
-    return {
-        "source": source,
-        "key": decision.place[0],
-        "slot": decision.place[1],
-        "digest": held.digest,
-        "about": held.about,
-        "updated_at": held.updated_at,
-        "withdrawn": held.withdrawn,
-    }
+    return (source, *decision.place, held.digest, held.about, held.updated_at, held.withdrawn)
 
 
 def _counted(walk: Walk, decisions: list[Decision], past: Past, mark: datetime | None) -> Walk:

@@ -27,6 +27,7 @@ PAGE_BYTES = 8 * 2**20
 """Readers get the log in pages of so many events, or of about so many characters of records where that is less."""
 
 _APPEND_LOCK = 0x6D637001
+_LAST = select(func.max(EVENTS.c.position))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def append(
 
 def last_position(connection: Connection) -> Position:
     """The position of the last event; 0 for an empty log."""
-    return Position(connection.scalar(select(func.max(EVENTS.c.position))) or 0)
+    return Position(connection.scalar(_LAST) or 0)
 
 
 def last_revisions(connection: Connection, streams: Sequence[StreamId]) -> dict[StreamId, Revision]:

@@ -177,12 +177,12 @@ class CatalogueSourceRow(SQLModel, table=True):
 
 
 class CatalogueVersionRow(SQLModel, table=True):
-    """What one source says of one version, read and judged. `problems` is JSON: [[rule, pointer, severity, message],
-    ...].
+    """What one source says of one version, read and judged: whether it is valid. What is wrong with it can be seen from
+    its record at any time.
     """
 
     __tablename__ = "catalogue_versions"
-    __table_args__ = (Index("catalogue_versions_name", "build", "name"),)
+    __table_args__ = (Index("catalogue_versions_name", "build", "name"), BY_KEY)
 
     build: int = Field(primary_key=True)
     source: str = text_column(key=True)
@@ -199,7 +199,6 @@ class CatalogueVersionRow(SQLModel, table=True):
     position: int = Field(sa_column=Column(BigInteger, nullable=False))
     withdrawn: bool
     valid: bool
-    problems: str = text_column()
 
 
 class CatalogueEntryRow(SQLModel, table=True):

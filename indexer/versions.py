@@ -1,22 +1,19 @@
 """A version at a source, as the catalogue knows it: the fold of its events. Pure."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
-
-import orjson
 
 from indexer.clock import to_micros
 from indexer.lint.rules import lint
 from indexer.listing import micros
-from indexer.verdict import Problem, is_valid, problems
+from indexer.verdict import Problem, fulfils, problems
 from schemas.about import read_about
 from schemas.events import ListingEvent, ListingStatusChanged, ListingWithdrawn, Recorded, WithRecord
 from schemas.names import Digest, ListingKey, ServerName, Slot, SourceName, slot, storable
 
 
 class Version(NamedTuple):
-    """What one source says of one version, read and judged. Times in microseconds; `problems` as JSON text."""
+    """What one source says of one version, read and judged. Times in microseconds."""
 
     source: SourceName
     key: ListingKey
@@ -32,7 +29,6 @@ class Version(NamedTuple):
     position: int
     withdrawn: bool
     valid: bool
-    problems: str
 
     @property
     def place(self) -> "Place":
@@ -54,8 +50,6 @@ def fold(version: Version | None, recorded: Recorded) -> Version | None:
     """A version after one more of its events. An event of a version that was never observed changes nothing."""
     event = recorded.event
     if isinstance(event, WithRecord):
-        found = problems(event.record)
-        hints = lint(event.record)
         return Version(
             source=event.source,
             key=event.key,
@@ -67,8 +61,7 @@ def fold(version: Version | None, recorded: Recorded) -> Version | None:
             first_seen_at=to_micros(recorded.recorded_at) if version is None else version.first_seen_at,
             position=recorded.position,
             withdrawn=False,
-            valid=is_valid(found),
-            problems=problems_text((*found, *hints)),
+            valid=fulfils(event.record),
         )
     if version is None:
         return None
@@ -99,6 +92,6 @@ def _told(time: datetime | None) -> int | None:
     return None if time is None or time.year == 1 else micros(time)
 
 
-def problems_text(found: Iterable[Problem]) -> str:
-    """Problems as JSON text: [[rule, pointer, severity, message], ...]."""
-    return orjson.dumps([[one.rule, one.pointer, one.severity, one.message] for one in found]).decode()
+def all_problems(record: Any) -> tuple[Problem, ...]:
+    """All that is said against a record: by the schema that it declares, and by our rules."""
+    return (*problems(record), *lint(record))

@@ -5,10 +5,9 @@ in the document's `_meta`, snake_case to 2025-09-20 and camelCase for nine days;
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 OFFICIAL = "io.modelcontextprotocol.registry/official"
 
@@ -26,8 +25,7 @@ _RFC_3339 = re.compile(
 _MICROSECOND = timedelta(microseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(NamedTuple):
     """A version's status and times, as its registry tells them; None for what it does not tell."""
 
     status: Status
@@ -47,12 +45,12 @@ def read_about(meta: Any) -> About:
     published_at = read_time(_either(block, "publishedAt", "published_at") or block.get("release_date"))
     changed_at = read_time(_either(block, "statusChangedAt", "status_changed_at"))
     return About(
-        status=_STATUSES.get(status, "active") if isinstance(status, str) else "active",
-        status_message=message if isinstance(message, str) else None,
-        published_at=published_at,
-        updated_at=read_time(_either(block, "updatedAt", "updated_at")),
-        status_changed_at=changed_at or published_at,  # so the official registry filled what it had not kept
-        is_latest=latest if isinstance(latest, bool) else None,
+        _STATUSES.get(status, "active") if isinstance(status, str) else "active",
+        message if isinstance(message, str) else None,
+        published_at,
+        read_time(_either(block, "updatedAt", "updated_at")),
+        changed_at or published_at,  # so the official registry filled what it had not kept
+        latest if isinstance(latest, bool) else None,
     )
 
 

@@ -282,16 +282,15 @@ def event_schema() -> dict[str, Any]:
 
 def event_data(event: AnyEvent) -> dict[str, Any]:
     """An event's fields but its type, as JSON values."""
-    fields: dict[str, Any] = {}
-    for name in type(event).model_fields:
-        value = getattr(event, name)
-        if name == "type":
-            continue
+    fields: dict[str, Any] = dict(event)
+    del fields["type"]
+    if isinstance(event, ListingEvent):  # a hundred a page, and of JSON values only
+        return fields
+    for name, value in fields.items():
         if isinstance(value, datetime):
-            value = rfc3339(value)
+            fields[name] = rfc3339(value)
         elif isinstance(value, BaseModel):
-            value = value.model_dump()
-        fields[name] = value
+            fields[name] = value.model_dump()
     return fields
 
 

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.about import About
 from schemas.names import Cursor, ListingKey
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """One version of a server, as one source showed it.
 
     `name`, `version`, `record` and `meta` are as the upstream wrote them; `about` is `meta`, read.
@@ -23,8 +22,7 @@ class Observation:
     about: About
 
 
-@dataclass(frozen=True, slots=True)
-class Unidentified:
+class Unidentified(NamedTuple):
     """A record that no listing can be found for, with the reason.
 
     `item` is all that the source wrote, to be kept; `record` the part by which it is the same record again, without

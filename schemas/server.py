@@ -4,16 +4,14 @@ What has the wrong type is read as absent, text is left as it was written. Wheth
 (`indexer.verdict`); this one is asked of invalid records too, and tens of thousands of times a second in a rebuild.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 MOST_LISTED = 100
 """Packages, remotes and icons read of one record; likewise sizes of an icon."""
 _DEEPEST = 8  # a secret variable of an argument of a package lies 5 deep
 
 
-@dataclass(frozen=True, slots=True)
-class ServerPackage:
+class ServerPackage(NamedTuple):
     """A way to install a server and run it here."""
 
     registry_type: str | None
@@ -25,8 +23,7 @@ class ServerPackage:
     requires_secrets: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ServerRemote:
+class ServerRemote(NamedTuple):
     """A place where a server already runs."""
 
     type: str | None
@@ -34,8 +31,7 @@ class ServerRemote:
     requires_secrets: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ServerRepository:
+class ServerRepository(NamedTuple):
     """Where a server's source code is."""
 
     url: str | None
@@ -44,8 +40,7 @@ class ServerRepository:
     id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ServerIcon:
+class ServerIcon(NamedTuple):
     """A picture of a server."""
 
     src: str
@@ -54,8 +49,7 @@ class ServerIcon:
     theme: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(NamedTuple):
     """What a server.json says."""
 
     name: str | None

@@ -11,7 +11,7 @@ once: nothing that was just written is read back.
 import hashlib
 import importlib.metadata
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from sqlalchemy import Connection, select
 import indexer
 import schemas
 from indexer.documents import document
-from indexer.entry import Entry, SourceRules, merge
+from indexer.entry import SourceRules, merge
 from indexer.lint.rules import differs_by_case
 from indexer.projections.rows import (
     ENTRIES,
@@ -32,13 +32,13 @@ from indexer.projections.rows import (
     chunks,
     names_folded,
     names_listed,
-    problems_at,
     read_versions,
     records_of,
     versions_at,
 )
 from indexer.sql import Row, upsert, upsert_whole
-from indexer.versions import Place, Version, fold, place, problems_text
+from indexer.verdict import Problem
+from indexer.versions import Place, Version, all_problems, fold, place
 from schemas.events import ListingEvent, Recorded, SourceConfigured, SourceRemoved, WithRecord
 from schemas.names import Digest, ServerName, SourceName, document_id
 
@@ -186,7 +186,6 @@ def _derive(
     """Merges some servers anew."""
     entries = [merge(name, held, rules) for name, held in _held(connection, build, names, news).items()]
     chosen = [entry.latest for entry in entries if entry.latest is not None]
-    problems = problems_at(connection, build, {latest.place for latest in chosen} - news.after.keys())
     records = records_of(connection, {latest.digest for latest in chosen} - news.records.keys())
     rows: list[Row] = []
     for entry in entries:
@@ -194,8 +193,8 @@ def _derive(
         folded, digest, shown = entry.name.casefold(), None, None
         if latest is not None:
             digest, record = latest.digest, news.records.get(latest.digest) or records.get(latest.digest)
-            told = problems.get(latest.place, latest.problems)
-            shown = _shown(entry, latest, position, record, _told_of(told, news.variants[folded] - {entry.name}))
+            problems = (*all_problems(record), *_told_of(news.variants[folded] - {entry.name}))
+            shown = orjson.dumps(document(entry._replace(position=position), record, problems)).decode()
         rows.append((build, document_id(entry.name), entry.name, folded, position, digest, shown))
     upsert_whole(connection, ENTRIES, rows)
 
@@ -203,8 +202,8 @@ def _derive(
 def _held(
     connection: Connection, build: int, names: Sequence[ServerName], news: _News
 ) -> dict[ServerName, list[Version]]:
-    """All versions of some servers after the news; those that the news do not touch, without their problems."""
-    held = read_versions(connection, build, names, with_problems=False)
+    """All versions of some servers after the news."""
+    held = read_versions(connection, build, names)
     return {
         name: [
             *(version for version in held[name] if version.place not in news.after),
@@ -214,15 +213,8 @@ def _held(
     }
 
 
-def _shown(entry: Entry, latest: Version, position: int, record: Any, problems: str) -> str:
-    judged = replace(entry, position=position, latest=latest._replace(problems=problems))
-    return orjson.dumps(document(judged, record)).decode()
-
-
-def _told_of(problems: str, variants: Collection[ServerName]) -> str:
-    if not variants:
-        return problems
-    return orjson.dumps([*orjson.loads(problems), *orjson.loads(problems_text([differs_by_case(variants)]))]).decode()
+def _told_of(variants: Collection[ServerName]) -> tuple[Problem, ...]:
+    return (differs_by_case(variants),) if variants else ()
 
 
 def _config(event: SourceConfigured | SourceRemoved) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Select, bindparam, delete, literal, select
+from sqlalchemy import Connection, Select, bindparam, delete, select
 
 from indexer.sql import among, given
 from indexer.store import RECORDS
@@ -22,7 +22,6 @@ assert tuple(VERSIONS.columns.keys()) == ("build", *FIELDS), "a version is its r
 _T = TypeVar("_T")
 
 _VERSION_COLUMNS = [VERSIONS.c[name] for name in FIELDS]
-_WITHOUT_PROBLEMS = [literal("[]") if name == "problems" else VERSIONS.c[name] for name in FIELDS]
 
 
 def clear(connection: Connection, keep: Iterable[int]) -> None:
@@ -45,14 +44,11 @@ def build_digest(connection: Connection, build: int) -> tuple[int, str]:
     return count, hashed.hexdigest()
 
 
-def read_versions(
-    connection: Connection, build: int, names: Sequence[ServerName], *, with_problems: bool = True
-) -> dict[ServerName, list[Version]]:
-    """Every version that any source ever showed of some servers; of thousands, better without their problems."""
-    dialect = connection.dialect.name
+def read_versions(connection: Connection, build: int, names: Sequence[ServerName]) -> dict[ServerName, list[Version]]:
+    """Every version that any source ever showed of some servers."""
     found: dict[ServerName, list[Version]] = {name: [] for name in names}
-    query = _versions_named(dialect, with_problems=with_problems)
-    for row in connection.execute(query, {"of": build, **given("names", [(name,) for name in names])}):
+    wanted = {"of": build, **given("names", [(name,) for name in names])}
+    for row in connection.execute(_versions_named(connection.dialect.name), wanted):
         version = Version(*row)
         found[version.name].append(version)
     return found
@@ -63,14 +59,6 @@ def versions_at(connection: Connection, build: int, places: Collection[Place]) -
     rows = connection.execute(_versions_at(connection.dialect.name), {"of": build, **given("places", places)})
     versions = (Version(*row) for row in rows)
     return {version.place: version for version in versions}
-
-
-def problems_at(connection: Connection, build: int, places: Collection[Place]) -> dict[Place, str]:
-    """The problems of the versions at some places, as JSON text."""
-    if not places:
-        return {}
-    rows = connection.execute(_problems_at(connection.dialect.name), {"of": build, **given("places", places)})
-    return {(source, key, in_slot): problems for source, key, in_slot, problems in rows}
 
 
 def names_folded(connection: Connection, build: int, folded: Collection[str]) -> list[tuple[ServerName, str]]:
@@ -120,24 +108,15 @@ def chunks(values: Iterable[_T], size: int) -> Iterator[list[_T]]:
 
 
 @cache
-def _versions_named(dialect: str, *, with_problems: bool) -> Select[Any]:
-    columns = _VERSION_COLUMNS if with_problems else _WITHOUT_PROBLEMS
-    return select(*columns).where(VERSIONS.c.build == bindparam("of"), among(dialect, "names", VERSIONS.c.name))
+def _versions_named(dialect: str) -> Select[Any]:
+    named = among(dialect, "names", VERSIONS.c.name)
+    return select(*_VERSION_COLUMNS).where(VERSIONS.c.build == bindparam("of"), named)
 
 
 @cache
 def _versions_at(dialect: str) -> Select[Any]:
-    return _at_places(dialect, *_VERSION_COLUMNS)
-
-
-@cache
-def _problems_at(dialect: str) -> Select[Any]:
-    return _at_places(dialect, VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot, VERSIONS.c.problems)
-
-
-def _at_places(dialect: str, *columns: Column[Any]) -> Select[Any]:
     places = among(dialect, "places", VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot)
-    return select(*columns).where(VERSIONS.c.build == bindparam("of"), places)
+    return select(*_VERSION_COLUMNS).where(VERSIONS.c.build == bindparam("of"), places)
 
 
 @cache

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from indexer.documents import document, host, publisher, with_server_json, words
 from indexer.entry import Entry, SourceRules, merge
 from indexer.text import ascii_json
-from indexer.versions import Version, fold
+from indexer.versions import Version, all_problems, fold
 from schemas.documents import DOCUMENT, EntryDocument, document_schema
 from schemas.events import Recorded
 from schemas.names import Position, Revision, ServerName, document_id
@@ -57,7 +57,7 @@ def entry(*versions: Version) -> Entry:
 
 
 def of(raw: Any, said: Any = None) -> EntryDocument:
-    return document(entry(version(raw, said)), raw)
+    return document(entry(version(raw, said)), raw, all_problems(raw))
 
 
 def test_a_document_says_what_is_derived() -> None:
@@ -127,7 +127,7 @@ def test_problems_are_named_once_and_counted_all() -> None:
 
 def test_a_document_is_of_the_latest_version() -> None:
     old, new = record(version="1.0.0", title="old"), record(version="2.0.0", title="new")
-    found = document(entry(version(old), version(new, position=9)), new)
+    found = document(entry(version(old), version(new, position=9)), new, all_problems(new))
     assert (found["title"], found["version"], found["version_count"], found["position"]) == ("new", "2.0.0", 2, 9)
 
 
@@ -243,7 +243,7 @@ def test_any_record_that_has_a_name_has_a_document(fields: dict[str, Any], said:
     found = entry(version(raw, said))
     if found.latest is None:
         return
-    text = with_server_json(json.dumps(document(found, raw)), ascii_json(raw))
+    text = with_server_json(json.dumps(document(found, raw, all_problems(raw))), ascii_json(raw))
     whole = json.loads(text.encode("utf-8"))
     assert DOCUMENT.validate_python(whole, strict=True) == whole
     assert json.loads(text.encode()) == whole

@@ -32,7 +32,6 @@ def version(number: Any = "1.0.0", source: str = "official", **more: Any) -> Ver
         "position": 10,
         "withdrawn": False,
         "valid": True,
-        "problems": "[]",
     }
     return Version(**(fields | more))
 

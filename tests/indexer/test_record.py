@@ -417,7 +417,7 @@ def test_a_crawl_killed_between_pages_resumes_at_the_first_page_not_recorded(
 
 FAILS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "before the events": lambda patch: patch.setattr("indexer.record.append", fail),
-    "before what is held": lambda patch: patch.setattr("indexer.record.upsert", fail),
+    "before what is held": lambda patch: patch.setattr("indexer.record.upsert_whole", fail),
     "before the quarantine": lambda patch: patch.setattr("indexer.quarantine.keep", fail),
     "before the cursor": lambda patch: patch.setattr("indexer.record.advance", fail),
     "before the state": lambda patch: patch.setattr("indexer.leases.save", fail),
