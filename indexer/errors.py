@@ -78,3 +78,7 @@ class IndexRefused(McpIndexerError):
 
 class ExchangeUnavailable(McpIndexerError):
     """The exchange cannot be published to; the log keeps what it has not seen."""
+
+
+class ImportRefused(McpIndexerError):
+    """What was to be imported is no whole export, or does not go with the log that is there."""

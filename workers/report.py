@@ -17,8 +17,10 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from indexer.exported import Exported
 from indexer.verify import NAMED, Report
 from schemas.events import Counts, Recorded, RecordQuarantined, rfc3339
+from workers import archive
 from workers.commands import Crawled
 from workers.kinds import KINDS
 from workers.outcome import Outcome
@@ -40,7 +42,8 @@ def printable(text: object) -> str:
 
 
 def say(sentence: str) -> None:
-    """A sentence for the person at the terminal, on stderr."""
+    """A sentence for the person at the terminal, on stderr, after what was printed before."""
+    sys.stdout.flush()
     sys.stderr.write(printable(sentence) + "\n")
     sys.stderr.flush()
 
@@ -295,6 +298,29 @@ def verified(found_report: Report, *, repaired: bool, as_json: bool) -> None:
             line(f"  {kind}:", name)
     if repaired:
         line("repaired: log, catalogue and index agree now")
+
+
+def exported(file: str, found: Exported, *, as_json: bool) -> None:
+    """What was exported; where stdout has that, a sentence on stderr."""
+    if file == archive.STANDARD:
+        say(_exported("Exported", found))
+    elif as_json:
+        json_out({"file": file, **asdict(found)})
+    else:
+        line(_exported(f"{file}:", found))
+
+
+def imported(file: str, found: Exported, *, as_json: bool) -> None:
+    """What was imported, or was there already."""
+    if as_json:
+        json_out({"file": file, **asdict(found)})
+        return
+    line(_exported("The log has", found))
+    say("The index follows with the next crawl, or now: `mcp-indexer rebuild search`.")
+
+
+def _exported(what: str, found: Exported) -> str:
+    return f"{what} {found.events} events up to position {found.position}, digest {found.digest}"
 
 
 def keys(found_keys: Json, *, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from indexer.budgets import HostBudgets
 from indexer.clock import Clock, machine_clock
 from indexer.database import Database
 from indexer.errors import ConfigurationError
+from indexer.importing import refuse_unfinished
 from indexer.migrations import migrate
 from indexer.search import SearchIndex
 from indexer.sources import remember_sources
@@ -60,7 +61,19 @@ class Wiring:
 
     @cached_property
     def database(self) -> Database:
-        """The database, its tables brought to this program's version."""
+        """The database, its tables brought to this program's version. Raises ConfigurationError where an import into it
+        is not complete.
+        """
+        database = self.open_database()
+        try:
+            refuse_unfinished(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def open_database(self) -> Database:
+        """The database, whatever is in it."""
         database = Database(self.settings.database)
         try:
             migrate(database)
