@@ -117,7 +117,8 @@ class CrawlState(BaseModel):
     it took, `last_mode` what the last crawl was, `changed_at` when a crawl last found news, `failures` how many failed
     in a row, the last one at `failed_at`. `walks` counts its walks, `complete` is the number of the last complete walk
     of everything. `unordered` says that it was seen to list in no order of places, `candidates` whether versions wait
-    for a second look.
+    for a second look. `clock_ahead` are the seconds that the upstream's clock was ahead of ours when it was last asked;
+    None where it tells no time.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -139,6 +140,7 @@ class CrawlState(BaseModel):
     candidates: bool = False
     parked: Parked | None = None
     audited: Audited | None = None
+    clock_ahead: float | None = None
 
     @property
     def failed(self) -> bool:

@@ -76,7 +76,7 @@ def record_page(
     walk = _counted(walk, decisions, past, state.mark)
     more = Counts(pages=1, requests=requests, observed=len(unidentified), quarantined=len(unidentified))
     walk = advance(walk, page.next_cursor, served_at=page.served_at)
-    state = _with(state.model_copy(update={"walk": walk}), more, seconds)
+    state = counted(state.model_copy(update={"walk": walk, **_clocks(state, page, at)}), more, seconds)
     leases.save(connection, lease, state)
     return state, appended
 
@@ -96,7 +96,8 @@ def record_told(
         candidates.cannot_tell(connection, source, asked.place)
     elif told == "gone":
         gone = Withdraw([asked.place], "not listed by a complete walk, and gone when asked for")
-        return record_withdrawn(connection, source, state, gone, at=at)
+        appended = record_withdrawn(connection, source, gone, at=at, crawl=state.crawl)
+        return counted(state, Counts(withdrawn=len(appended.events))), appended
     else:
         past = read_past(connection, source, [asked.place])
         decisions = [_decide(source, asked.place, told, past)]
@@ -107,17 +108,19 @@ def record_told(
 
 
 def record_withdrawn(
-    connection: Connection, source: SourceName, state: CrawlState, gone: Withdraw, *, at: datetime
-) -> tuple[CrawlState, Appended]:
+    connection: Connection, source: SourceName, gone: Withdraw, *, at: datetime, crawl: CrawlId | None
+) -> Appended:
     """Records that versions are no longer listed, in the caller's transaction."""
     writes = candidates.withdraw(connection, source, gone.places, reason=gone.reason)
-    appended = append(connection, writes, at=at, crawl=state.crawl)
-    return _with(state, Counts(withdrawn=len(writes))), appended
+    return append(connection, writes, at=at, crawl=crawl)
 
 
-def spent(state: CrawlState, *, requests: int, seconds: float) -> CrawlState:
-    """The state with what a step took counted."""
-    return _with(state, Counts(requests=requests), seconds)
+def counted(state: CrawlState, more: Counts, seconds: float = 0.0) -> CrawlState:
+    """The state with more counted, where a walk is under way."""
+    if state.walk is None:
+        return state
+    changed = {"counts": add(state.walk.counts, more), "seconds": state.walk.seconds + seconds}
+    return state.model_copy(update={"walk": state.walk.model_copy(update=changed)})
 
 
 def admit(
@@ -174,14 +177,6 @@ def add(counts: Counts, more: Counts) -> Counts:
     return Counts(**{name: getattr(counts, name) + getattr(more, name) for name in Counts.model_fields})
 
 
-def _with(state: CrawlState, more: Counts, seconds: float = 0.0) -> CrawlState:
-    """The state with more counted, where a walk is under way."""
-    if state.walk is None:
-        return state
-    counted = {"counts": add(state.walk.counts, more), "seconds": state.walk.seconds + seconds}
-    return state.model_copy(update={"walk": state.walk.model_copy(update=counted)})
-
-
 def _append(
     connection: Connection,
     source: SourceName,
@@ -200,6 +195,13 @@ def _append(
     appended = append(connection, [*writes, *more], at=at, crawl=crawl, known=past.revisions)
     upsert_whole(connection, HELD, [_held_row(source, decision) for decision in news])
     return appended
+
+
+def _clocks(state: CrawlState, page: Page, at: datetime) -> dict[str, float | None]:
+    """How far the upstream's clock is ahead of ours, as the first page of a walk says."""
+    if state.walk is None or state.walk.steps > 0:
+        return {}
+    return {"clock_ahead": None if page.served_at is None else (page.served_at - at).total_seconds()}
 
 
 def _decide(source: SourceName, place: ListingSlot, seen: Observation, past: Past) -> Decision:

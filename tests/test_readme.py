@@ -53,7 +53,8 @@ def test_a_command_does_what_is_shown(ran: list[Ran | None], number: int) -> Non
 def test_make_does_what_is_said_of_it() -> None:
     makefile = (CHECKOUT / "Makefile").read_text()
     assert re.search(r"^run: .*\n\t@\$\(BIN\)/python -m workers\.tour$", makefile, re.MULTILINE)
-    by_hand = ["python keep_copy.py", "mcp-indexer up", "docker compose up --build --detach --scale worker=2"]
+    parked = ["mcp-indexer crawl official --audit", "mcp-indexer approve official"]
+    by_hand = ["python keep_copy.py", "mcp-indexer up", *parked, "docker compose up --build --detach --scale worker=2"]
     assert readme.not_run() == ["make test", *by_hand]
     for target in re.findall(r"`make (\w+)`", README.read_text()):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

@@ -30,7 +30,7 @@ from indexer.errors import (
     SourceUnavailable,
     StoreUnavailable,
 )
-from indexer.record import add, record_page, record_told, record_withdrawn, spent
+from indexer.record import counted, record_page, record_told, record_withdrawn
 from indexer.store import Appended, Write, append
 from schemas.events import AnyEvent, Counts, CrawlStarted
 from schemas.names import CrawlId, SourceName, crawls_stream
@@ -232,11 +232,11 @@ class Crawl:
         with self._database.write() as connection:
             leases.check(connection, lease)
             if isinstance(step, Withdraw):
-                state, appended = record_withdrawn(connection, lease.source, state, step, at=at)
-                state = spent(state, requests=sent, seconds=seconds)
+                appended = record_withdrawn(connection, lease.source, step, at=at, crawl=state.crawl)
+                state = counted(state, Counts(withdrawn=len(appended.events)), seconds)
             elif isinstance(step, AskFor):
                 state, appended = record_told(connection, lease.source, state, step, told, at=at)
-                state = spent(state, requests=sent, seconds=seconds)
+                state = counted(state, Counts(requests=sent), seconds)
             elif state.parked is not None and state.parked.approved:
                 state = crawls.unparked(state, candidates=candidates.any_left(connection, self._name))
             else:
@@ -292,13 +292,11 @@ class Crawl:
 
     def _fail(self, error: str, opened: Opened, *, resume: bool) -> Outcome:
         sent, seconds = self._since_last_step(opened)
-        counts = add(self._walk.counts, Counts(requests=sent))
-        walk = self._walk.model_copy(update={"counts": counts, "seconds": self._walk.seconds + seconds})
-        self.state = self.state.model_copy(update={"walk": walk})
+        self.state = counted(self.state, Counts(requests=sent), seconds)
         outcome = self._outcome("failed", error)
         with self._database.write() as connection:
             leases.check(connection, self._lease)
-            self._append(connection, end_of(walk, outcome), self.state.crawl)
+            self._append(connection, end_of(self._walk, outcome), self.state.crawl)
             leases.save(connection, self._lease, crawls.failed(self.state, at=self._clock(), resume=resume))
             leases.release(connection, self._lease)
         return outcome

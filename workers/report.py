@@ -21,6 +21,7 @@ from indexer.exported import Exported
 from indexer.verify import NAMED, Report
 from schemas.events import Counts, Recorded, RecordQuarantined, rfc3339
 from workers import archive
+from workers.approval import Approved
 from workers.commands import Crawled
 from workers.kinds import KINDS
 from workers.outcome import Outcome
@@ -30,6 +31,8 @@ Json = dict[str, Any]
 SHOWN_OF_QUARANTINED = 200
 """Characters of a record in quarantine that people are shown; with --json they get what the log keeps."""
 _INTERVALS = ("every", "slowest", "audit_every")
+CLOCKS_APART_SECONDS = 300
+"""A source's clock that is further from ours than that is told of."""
 LINE_SECONDS = 5.0
 """Where there is no terminal, a crawl says so often how far it is."""
 
@@ -131,6 +134,8 @@ def crawled(result: Crawled, *, as_json: bool) -> None:
     for crawl in result.crawls:
         if crawl.error is not None:
             say(crawl.error)
+        if crawl.status == "parked":
+            say(_parked(crawl.source, crawl.candidates, needs_approval=crawl.needs_approval))
     if result.index_error is not None:
         say(result.index_error)
     if result.exchange_error is not None:
@@ -151,6 +156,25 @@ def crawled(result: Crawled, *, as_json: bool) -> None:
     table(columns, [[row[column] for column in columns] for row in rows])
     held = "an unknown number of" if result.documents is None else result.documents
     line(f"log at {result.position}, index {result.index_uid!r} holds {held} documents, lag {result.lag}")
+
+
+def approved(result: Approved, *, as_json: bool) -> None:
+    """What `approve` came to."""
+    if result.index_error is not None:
+        say(result.index_error)
+    if as_json:
+        json_out({"source": result.source, "withdrawn": result.withdrawn})
+    else:
+        line(f"{result.source}: {result.withdrawn} versions withdrawn")
+
+
+def _parked(source: str, candidates: int, *, needs_approval: bool) -> str:
+    """What a person has to know of a parked crawl."""
+    until = "until you approve" if needs_approval else "until the next complete walk does not see them either"
+    return (
+        f"{source}: {candidates} versions were not seen any more, too many to believe at once; they stay {until}. Look "
+        f"at the source; `mcp-indexer approve {source}` withdraws them now."
+    )
 
 
 def crawl_json(crawl: Outcome) -> Json:
@@ -219,6 +243,13 @@ def standing(status: Json, *, as_json: bool) -> None:
             line(f"{source['name']}: being crawled by {source['holder']}")
         if source["error"]:
             line(f"{source['name']}: {source['error']}")
+        if source["parked"]:
+            parked = source["parked"]
+            line(_parked(source["name"], parked["candidates"], needs_approval=parked["needs_approval"]))
+        if abs(source["clock_ahead_seconds"] or 0) > CLOCKS_APART_SECONDS:
+            line(f"{source['name']}: its clock and ours are {abs(source['clock_ahead_seconds']):.0f} seconds apart")
+        if source["last_audit"] and source["last_audit"]["missed"]:
+            line(f"{source['name']}: the last audit found {source['last_audit']['missed']} changes that were missed")
     for one in status["projections"]:
         line(f"{one['name']}: checkpoint {one['checkpoint']} of {status['log']['position']}, lag {one['lag']}")
     index = status["index"]

@@ -79,6 +79,9 @@ def _shown(one: Stands, now: datetime) -> Json:
         "invalid": one.standing.invalid,
         "quarantined": one.standing.quarantined,
         "holder": one.standing.holder,
+        "parked": None if state.parked is None else state.parked.model_dump(mode="json", exclude={"approved"}),
+        "last_audit": None if state.audited is None else state.audited.model_dump(mode="json"),
+        "clock_ahead_seconds": state.clock_ahead,
     }
 
 
@@ -88,13 +91,16 @@ def last_crawl(state: CrawlState, holder: str | None) -> Json | None:
         return {"mode": state.walk.mode, "status": "interrupted" if holder is None else "running"}
     if state.last_mode is None:
         return None
-    return {"mode": state.last_mode, "status": "failed" if state.failed else "completed"}
+    parked = state.parked is not None and state.parked.at == state.completed_at
+    return {"mode": state.last_mode, "status": "failed" if state.failed else "parked" if parked else "completed"}
 
 
 def freshness(state: CrawlState, every: timedelta, now: datetime) -> str:
-    """How far a source can be relied on: never crawled to the end, failing, stale, or fresh."""
+    """How far a source can be relied on: failing, parked, never crawled to the end, stale, or fresh."""
     if state.failed:
         return "failing"
+    if state.parked is not None:
+        return "parked"
     if state.completed_at is None:
         return "never"
     return "stale" if now - state.completed_at > STALE_AFTER * every else "fresh"

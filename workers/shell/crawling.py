@@ -7,6 +7,7 @@ import typer
 from indexer import queries
 from schemas.names import SourceName
 from workers import report
+from workers.approval import approve as approve_source
 from workers.commands import check_sources, chosen, crawl_sources, pause_source
 from workers.shell.parts import FAILED, Json, wired
 from workers.up import run_up
@@ -64,6 +65,16 @@ def resume(source: Annotated[str, typer.Argument(help="The source's name.")]) ->
     with wired() as wiring:
         pause_source(wiring, source, paused=False)
     report.say(f"{source} may be crawled again.")
+
+
+@app.command(epilog="Example: mcp-indexer approve official")
+def approve(source: Annotated[str, typer.Argument(help="The source's name.")], as_json: Json = False) -> None:
+    """Let the withdrawals of a parked crawl go through."""
+    with wired() as wiring:
+        approved = approve_source(wiring, source)
+    report.approved(approved, as_json=as_json)
+    if approved.index_error is not None:
+        raise typer.Exit(FAILED)
 
 
 @app.command(epilog="Example: mcp-indexer up --concurrency 2")
