@@ -10,7 +10,7 @@ Table classes do not validate what they are given: rows are written by SQLAlchem
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, PrimaryKeyConstraint, Table, Text
 from sqlmodel import Field, SQLModel
 
 TEXT = Text().with_variant(Text(collation="C"), "postgresql")
@@ -182,7 +182,12 @@ class CatalogueVersionRow(SQLModel, table=True):
     """
 
     __tablename__ = "catalogue_versions"
-    __table_args__ = (Index("catalogue_versions_name", "build", "name"), BY_KEY)
+    __table_args__ = (
+        # The build comes last: were it first, SQLite would read a whole build rather than look some names up.
+        PrimaryKeyConstraint("source", "key", "slot", "build"),
+        Index("catalogue_versions_name", "build", "name"),
+        BY_KEY,
+    )
 
     build: int = Field(primary_key=True)
     source: str = text_column(key=True)

@@ -282,7 +282,7 @@ def event_schema() -> dict[str, Any]:
 
 def event_data(event: AnyEvent) -> dict[str, Any]:
     """An event's fields but its type, as JSON values."""
-    fields: dict[str, Any] = dict(event)
+    fields = vars(event).copy()  # dict(event) takes a hundred times as long
     del fields["type"]
     if isinstance(event, ListingEvent):  # a hundred a page, and of JSON values only
         return fields
