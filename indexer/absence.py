@@ -54,15 +54,20 @@ def judge(*, held: int, unseen: int, twice: int) -> Settling:
     return Settling(withdraw=True, parked=fresh if parks else 0)
 
 
-def begin(connection: Connection, source: SourceName, state: CrawlState, *, listing_is_complete: bool) -> CrawlState:
-    """The state of a walk that has just begun, with what it will be compared with."""
+def begin(
+    connection: Connection, source: SourceName, state: CrawlState, *, listing_is_complete: bool, lists_deleted: bool
+) -> CrawlState:
+    """The state of a walk that has just begun, with what it will be compared with: what is known to be deleted only
+    where the source lists that, too.
+    """
     walk = state.walk
     assert walk is not None, "it has just begun"
     if not walk.complete:
         return state
     candidates.begin_walk(connection, source, complete=state.complete)
-    held = candidates.listed(connection, source)
-    begun = walk.model_copy(update={"held": held, "compares": listing_is_complete and held > 0})
+    held = candidates.listed(connection, source, deleted=lists_deleted)
+    compares = listing_is_complete and held > 0
+    begun = walk.model_copy(update={"held": held, "compares": compares, "lists_deleted": lists_deleted})
     return state.model_copy(update={"walk": begun})
 
 
@@ -81,7 +86,15 @@ def compare(
         candidates.mark_seen(connection, source, places)
     elif walk.compares and ordered and (places or last):
         until = None if last else places[-1]
-        candidates.keep_unseen(connection, source, places, walk=walk.number, after=walk.after, until=until)
+        candidates.keep_unseen(
+            connection,
+            source,
+            places,
+            walk=walk.number,
+            after=walk.after,
+            until=until,
+            deleted=walk.lists_deleted,
+        )
     return walk.model_copy(update={"ordered": ordered, "after": places[-1] if places else walk.after})
 
 
@@ -92,7 +105,7 @@ def settle(connection: Connection, source: SourceName, state: CrawlState) -> Cra
     if not walk.compares:
         return state
     if state.unordered:
-        candidates.keep_unmarked(connection, source, walk=walk.number)
+        candidates.keep_unmarked(connection, source, walk=walk.number, deleted=walk.lists_deleted)
     elif not walk.ordered:  # what it passed over may have stood elsewhere: the next one marks what it sees
         candidates.begin_walk(connection, source, complete=state.complete)
         return state
@@ -108,8 +121,9 @@ def next_step(connection: Connection, source: SourceName, state: CrawlState) -> 
     if state.parked is not None and state.parked.approved:
         places = candidates.confirmed(connection, source, complete=state.complete, limit=WITHDRAWN_AT_ONCE)
         return Withdraw(places, "not listed by a complete walk, and approved by a person") if places else None
-    settling = None if state.walk is None else state.walk.settling
-    if settling is None:
+    walk = state.walk
+    settling = None if walk is None else walk.settling
+    if walk is None or settling is None:
         return None
     if settling.withdraw:
         places = candidates.confirmed(connection, source, complete=state.complete, limit=WITHDRAWN_AT_ONCE)
@@ -120,7 +134,7 @@ def next_step(connection: Connection, source: SourceName, state: CrawlState) -> 
     place = candidates.to_ask_for(connection, source, complete=state.complete)
     if place is None or settling.askable:
         return None if place is None else AskFor(place)
-    known = candidates.surely_there(connection, source)
+    known = candidates.surely_there(connection, source, deleted=walk.lists_deleted)
     return None if known is None else AskFor(known, surely_there=True)
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 
+from indexer.listing import DELETED
 from indexer.sql import among, given, insert_missing, insert_selected
 from indexer.store import EVENTS, STREAMS, Write
 from indexer.tables import CandidateRow, HeldRow, SeenRow, table
@@ -37,9 +38,9 @@ ListingSlot = tuple[ListingKey, Slot]
 """Where a version is held: its listing and its slot."""
 
 
-def listed(connection: Connection, source: SourceName) -> int:
-    """How many versions of a source are held and not withdrawn."""
-    return connection.scalar(select(func.count()).select_from(HELD).where(_listed(source))) or 0
+def listed(connection: Connection, source: SourceName, *, deleted: bool) -> int:
+    """How many versions of a source are held and not withdrawn, `deleted` ones among them or not."""
+    return connection.scalar(select(func.count()).select_from(HELD).where(_listed(source, deleted=deleted))) or 0
 
 
 def begin_walk(connection: Connection, source: SourceName, *, complete: int) -> None:
@@ -61,21 +62,24 @@ def keep_unseen(
     walk: int,
     after: ListingSlot | None,
     until: ListingSlot | None,
+    deleted: bool,
 ) -> None:
     """Makes candidates of what is held after one place and up to another (None: from the first, to the last), and is
-    not among the places that a page showed there, all of which are held by now.
+    not among the places that a page showed there, all of which are held by now; `deleted` versions among them or not.
     """
-    between = _between(source, after, until)
-    if connection.scalar(between.with_only_columns(func.count())) == len(places):
+    between = _between(source, after, until, deleted=deleted)
+    if deleted and connection.scalar(between.with_only_columns(func.count())) == len(places):
         return
     shown = among(connection.dialect.name, "places", HELD.c.key, HELD.c.slot)
     _keep(connection, between.where(~shown), walk, given("places", list(places)))
 
 
-def keep_unmarked(connection: Connection, source: SourceName, *, walk: int) -> None:
-    """Makes candidates of what is held and was not marked by a walk that is at its end."""
+def keep_unmarked(connection: Connection, source: SourceName, *, walk: int, deleted: bool) -> None:
+    """Makes candidates of what is held and was not marked by a walk that is at its end; `deleted` versions among them
+    or not.
+    """
     marked = select(literal(1)).where(SEEN.c.source == source, SEEN.c.key == HELD.c.key, SEEN.c.slot == HELD.c.slot)
-    _keep(connection, select(HELD).where(_listed(source), ~marked.exists()), walk, {})
+    _keep(connection, select(HELD).where(_listed(source, deleted=deleted), ~marked.exists()), walk, {})
     connection.execute(delete(SEEN).where(SEEN.c.source == source))
 
 
@@ -117,12 +121,16 @@ def cannot_tell(connection: Connection, source: SourceName, place: ListingSlot) 
     connection.execute(update(CANDIDATES).where(one).values(asked=True))
 
 
-def surely_there(connection: Connection, source: SourceName) -> ListingSlot | None:
-    """A version that is listed and no candidate: who has that not, when asked for it, cannot be asked."""
+def surely_there(connection: Connection, source: SourceName, *, deleted: bool) -> ListingSlot | None:
+    """A version that is listed, a `deleted` one or not, and no candidate: who does not have that one when asked for it
+    cannot be asked.
+    """
     doubtful = select(literal(1)).where(
         CANDIDATES.c.source == source, CANDIDATES.c.key == HELD.c.key, CANDIDATES.c.slot == HELD.c.slot
     )
-    query = select(HELD.c.key, HELD.c.slot).where(_listed(source), HELD.c.slot != "", ~doubtful.exists())
+    query = select(HELD.c.key, HELD.c.slot).where(
+        _listed(source, deleted=deleted), HELD.c.slot != "", ~doubtful.exists()
+    )
     row = connection.execute(query.order_by(HELD.c.key, HELD.c.slot).limit(1)).one_or_none()
     return None if row is None else (row.key, row.slot)
 
@@ -165,13 +173,14 @@ def _last_names(connection: Connection, source: SourceName, keys: Collection[Lis
     return {streams[row.stream]: read_json(row.data).get("name") for row in rows}
 
 
-def _listed(source: SourceName) -> ColumnElement[bool]:
-    return and_(HELD.c.source == source, HELD.c.withdrawn.is_(False))
+def _listed(source: SourceName, *, deleted: bool) -> ColumnElement[bool]:
+    listed = and_(HELD.c.source == source, HELD.c.withdrawn.is_(False))
+    return listed if deleted else and_(listed, HELD.c.about.not_like(f"{DELETED}%"))
 
 
-def _between(source: SourceName, after: ListingSlot | None, until: ListingSlot | None) -> Select[Any]:
+def _between(source: SourceName, after: ListingSlot | None, until: ListingSlot | None, *, deleted: bool) -> Select[Any]:
     place = tuple_(HELD.c.key, HELD.c.slot)
-    query = select(HELD).where(_listed(source))
+    query = select(HELD).where(_listed(source, deleted=deleted))
     if after is not None:
         query = query.where(place > tuple_(*after))
     return query if until is None else query.where(place <= tuple_(*until))

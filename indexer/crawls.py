@@ -50,8 +50,9 @@ class Walk(BaseModel):
 
     `number` tells it from the source's others. `counts` are those of the crawl under way; `met` says whether a crawl
     before it met any record on this walk. Of a complete one `held` is how many versions were listed when it began,
-    `compares` whether what it does not see of them is a candidate, `after` the last place that it saw, `ordered`
-    whether it met them in the order of their places so far, and `settling` what is left to do at its end.
+    `compares` whether what it does not see of them is a candidate, `lists_deleted` whether it sees those that are
+    deleted, `after` the last place that it saw, `ordered` whether it met them in the order of their places so far, and
+    `settling` what is left to do at its end.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -71,6 +72,7 @@ class Walk(BaseModel):
     met: bool = False
     held: int = 0
     compares: bool = False
+    lists_deleted: bool = True
     after: tuple[ListingKey, Slot] | None = None
     ordered: bool = True
     settling: Settling | None = None

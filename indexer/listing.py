@@ -48,6 +48,10 @@ def as_held(seen: Observation, digest: Digest) -> Held:
     return Held(digest, about_text(seen.about), micros(seen.about.updated_at), withdrawn=False)
 
 
+DELETED = '["deleted",'
+"""How the `about_text` of a deleted version begins."""
+
+
 def about_text(about: About) -> str:
     """What a source says about a version, but for what flips by itself (`isLatest`), to compare by."""
     published_at, updated_at, changed_at = about.published_at, about.updated_at, about.status_changed_at

@@ -104,7 +104,13 @@ class Crawl:
         assert walk is not None, "it has just begun"
         if walk.number != before.walks:
             state = state.model_copy(update={"unordered": state.unordered or not traits.ordered})
-            state = absence.begin(connection, self._name, state, listing_is_complete=traits.listing_is_complete)
+            state = absence.begin(
+                connection,
+                self._name,
+                state,
+                listing_is_complete=traits.listing_is_complete,
+                lists_deleted=traits.lists_deleted,
+            )
         begun = CrawlStarted(source=self._name, mode=walk.mode, since=walk.since, cursor=walk.cursor)
         self._append(connection, begun, state.crawl)
         return state

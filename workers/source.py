@@ -44,6 +44,7 @@ class Traits:
     supports_since: bool
     listing_is_complete: bool
     ordered: bool
+    lists_deleted: bool = True
 
 
 def traits(kind: "Kind", url: str, options: Any) -> Traits:
@@ -53,6 +54,7 @@ def traits(kind: "Kind", url: str, options: Any) -> Traits:
         supports_since=kind.supports_since(options),
         listing_is_complete=kind.listing_is_complete,
         ordered=kind.ordered,
+        lists_deleted=kind.lists_deleted(options),
     )
 
 
@@ -87,6 +89,12 @@ class Kind(Protocol):
 
     def supports_since(self, options: Any) -> bool:
         """Whether a source with these options can be asked for what changed since a time."""
+        ...
+
+    def lists_deleted(self, options: Any) -> bool:
+        """Whether a complete walk of a source with these options meets deleted versions too: else what is known to be
+        deleted is not expected on it.
+        """
         ...
 
     def __call__(self, url: str, options: Any, fetcher: Fetcher) -> Source: ...

@@ -171,7 +171,7 @@ def begun(database: Database, *, audit: bool = False, when: datetime = START) ->
     with database.write() as connection:
         lease, state = leases.claim(connection, SOURCE, holder="test:0:")
         state, new = crawls.begin(state, crawl=CRAWL, at=when, audit=audit, supports_since=True)
-        state = absence.begin(connection, SOURCE, state, listing_is_complete=True) if new else state
+        state = absence.begin(connection, SOURCE, state, listing_is_complete=True, lists_deleted=True) if new else state
         leases.save(connection, lease, state)
         return lease, state
 

@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from indexer.errors import SourceMalformed, SourceRefused, SourceTooLarge
+from indexer.errors import SourceGone, SourceMalformed, SourceRefused, SourceTooLarge
 from indexer.text import canonical
 from schemas.about import read_about, unwrap
 from schemas.names import Cursor, ListingKey, fits, slot, storable
@@ -34,6 +34,7 @@ MOST_ENTRIES = 20_000
 """In one page, whatever was asked for: twice of what the official registry gives at most, at any of its addresses."""
 LONGEST_CURSOR = 4096
 
+_NO_LIMIT = 1 << 31
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
 _CURSORS = ("nextCursor", "next_cursor")
 
@@ -101,6 +102,11 @@ class Registry:
         """Whether the registry knows updated_since."""
         return options.since
 
+    @staticmethod
+    def lists_deleted(options: RegistryOptions) -> bool:
+        """Whether the registry is asked for deleted versions too."""
+        return options.include_deleted
+
     def fetch(self, since: datetime | None, cursor: Cursor | None) -> Page:
         """The page that starts at a cursor, asked for in halves while it is too large."""
         answer, limit = self._ask(since, cursor)
@@ -108,12 +114,23 @@ class Registry:
         return Page(page.records, page.next_cursor, answer.served_at)
 
     def look(self, key: str, version: Any) -> Observation | Unidentified:
-        """One version, asked for at its own address. Raises SourceGone where the registry has it no more."""
-        if not isinstance(version, str) or not all(map(_addressable, (key, version))):
-            raise SourceRefused(f"{self._url}: there is no address for version {version!r} of {key!r} by itself")
-        address = f"{self._url}/{quote(key, safe='')}/versions/{quote(version, safe='')}"
+        """One version, asked for at its own address, or found among all of its server where it can have none. Raises
+        SourceGone where the registry has it no more.
+        """
+        if not _addressable(key):
+            raise SourceRefused(f"{self._url}: there is no address for {key!r} by itself")
+        versions = f"{self._url}/{quote(key, safe='')}/versions"
         params = {"include_deleted": "true"} if self._options.include_deleted else {}
-        return observe(self._fetcher.get_json(address, params).value)
+        if isinstance(version, str) and version != "latest" and _addressable(version):
+            return observe(self._fetcher.get_json(f"{versions}/{quote(version, safe='')}", params).value)
+        answer = self._fetcher.get_json(versions, params)
+        page = parse_page(answer.value, _NO_LIMIT, None, where=answer.url)
+        for one in page.records:
+            if isinstance(one, Observation) and slot(one.version) == slot(version):
+                return one
+        if page.next_cursor is not None:
+            raise SourceRefused(f"{answer.url}: not all versions are there, so none is known to be missing")
+        raise SourceGone(f"{answer.url}: version {version!r} is not among them")
 
     def _ask(self, since: datetime | None, cursor: Cursor | None) -> tuple[Answer, int]:
         """An answer and the limit that it was asked with; after large pages the limit grows back page by page."""
