@@ -11,7 +11,7 @@ MAKEFLAGS += --no-print-directory
 # Commands are started often, and without bytecode each takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := run
-.PHONY: run test bench lint format lock clean
+.PHONY: run test bench chaos replay lint format lock clean
 
 run: $(READY)
 	@$(BIN)/python -m workers.tour
@@ -22,6 +22,13 @@ test: lint
 
 bench: $(READY)
 	@$(BIN)/python -m tests.bench
+
+# Many more kills and orders of events than make test has, and random ones: tens of minutes.
+chaos: $(READY)
+	@$(BIN)/pytest -m chaos
+
+replay: $(READY)
+	@$(BIN)/python -m tests.replay
 
 lint: $(READY)
 	@$(BIN)/ruff check

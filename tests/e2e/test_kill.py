@@ -3,12 +3,18 @@
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from subprocess import TimeoutExpired
 from typing import Any
+
+import pytest
 
 from indexer.database import Database
 from indexer.store import last_position
-from tests.e2e.conftest import Home, items
+from tests.any_order.log import Reader
+from tests.e2e.conftest import Home, items, name_of, server
 from tests.servers import wait_until
+from workers.sample.registry import SampleRegistry
 from workers.sample.serve import SampleServer
 from workers.settings import read_settings
 
@@ -16,6 +22,9 @@ Json = dict[str, Any]
 Serve = Callable[[list[Json]], SampleServer]
 
 KILLS, NAMES = 10, 500
+MANY_KILLS, MANY_NAMES = 200, 2_000
+LONGEST_LIFE = 4.0
+"""Seconds after its start by which a program is killed: starting takes the first, an audit with its index the rest."""
 PAGES = 2 * NAMES // 10 + 1
 
 
@@ -73,4 +82,52 @@ def test_a_crawl_killed_when_all_is_recorded_is_indexed_by_the_next(either: Home
     result = either.crawl()
     assert (result["crawls"][0]["mode"], result["crawls"][0]["new"]) == ("incremental", 0)
     assert (result["index"]["documents"], result["index"]["lag"]) == (NAMES, 0)
+    assert either.agrees()
+
+
+def move(registry: SampleRegistry, draw: random.Random, number: int) -> None:
+    """What happens upstream before a crawl that will be killed: something new, an edit, a migration, a deletion."""
+    for _ in range(draw.randint(0, 200)):
+        registry.publish(server(draw.randrange(MANY_NAMES), f"2.{number}.{draw.getrandbits(48)}"))
+    chosen = [name_of(one) for one in draw.sample(range(MANY_NAMES), 12)]
+    for name in chosen[:4]:
+        registry.edit(name, "1.0.0", {**server(0, "1.0.0"), "name": name, "description": f"Edit {number}"})
+    for name in chosen[4:8]:
+        registry.edit_silently(name, "1.1.0", {**server(0, "1.1.0"), "name": name, "description": f"Silent {number}"})
+    for name in chosen[8:]:
+        registry.set_status_all(name, draw.choice(["deprecated", "deleted"]), f"Reason {number}")
+
+
+@pytest.mark.chaos
+def test_crawls_killed_at_two_hundred_random_moments_lose_nothing_and_record_nothing_twice(
+    either: Home, serve: Serve
+) -> None:
+    """At each moment of a program's life: starting, crawling, indexing; alone, or beside another one."""
+    upstream = serve(items(MANY_NAMES, ("1.0.0", "1.1.0")))
+    either.watch(official=upstream.url, page_size=100)
+    either.run("status")
+    database, reader = Database(read_settings().database), Reader()
+    draw = random.Random()
+    killed = 0
+    while killed < MANY_KILLS:
+        move(upstream.registry, draw, killed)
+        audit = ["--audit"] if draw.random() < 0.4 else []
+        with ExitStack() as stack:
+            some = [stack.enter_context(either.start("crawl", *audit)) for _ in range(draw.choice([1, 1, 2]))]
+            for process in some:
+                with suppress(TimeoutExpired):
+                    process.communicate(timeout=draw.uniform(0.0, LONGEST_LIFE))
+                process.kill()
+                killed += process.wait(60) == -9
+        reader.read(database)
+
+    crawl = either.crawl_one()
+    assert (crawl["status"], crawl["missed"]) in (("completed", None), ("completed", 0))
+    walk = either.crawl_one("--audit")
+    assert (walk["status"], walk["mode"], walk["missed"], walk["withdrawn"]) == ("completed", "audit", 0, 0)
+    reader.read(database)
+    database.close()
+    assert walk["observed"] == len(upstream.registry)
+    again = either.crawl_one("--audit")
+    assert again["unchanged"] == again["observed"] == len(upstream.registry)
     assert either.agrees()
