@@ -26,7 +26,11 @@ KEPT = 64 * 2**10
 
 def unidentified(page: Page) -> dict[Digest, Unidentified]:
     """A page's records that cannot be identified, each once."""
-    return {digest(one.record): one for one in page.records if isinstance(one, Unidentified)}
+    return {
+        digest(one.record) if one.whole is None else one.whole.digest: one
+        for one in page.records
+        if isinstance(one, Unidentified)
+    }
 
 
 def meet(
@@ -92,6 +96,6 @@ def _quarantined(source: SourceName, of_record: Digest, one: Unidentified) -> Re
         source=source,
         digest=of_record,
         reason=one.reason,
-        size=len(canonical(one.item)),
-        text=ascii_json(one.item)[:KEPT],
+        size=len(canonical(one.item)) if one.whole is None else one.whole.size,
+        text=(ascii_json(one.item) if one.whole is None else one.item)[:KEPT],
     )

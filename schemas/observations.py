@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from schemas.about import About
-from schemas.names import Cursor, ListingKey
+from schemas.names import Cursor, Digest, ListingKey
 
 
 class Observation(NamedTuple):
@@ -22,16 +22,24 @@ class Observation(NamedTuple):
     about: About
 
 
+class Whole(NamedTuple):
+    """How much a source wrote of which only the beginning was kept: its bytes, and the SHA-256 of them."""
+
+    size: int
+    digest: Digest
+
+
 class Unidentified(NamedTuple):
     """A record that no listing can be found for, with the reason.
 
     `item` is all that the source wrote, to be kept; `record` the part by which it is the same record again, without
-    what the source says about it.
+    what the source says about it. Where `whole` is told, `item` is only the beginning, as ASCII text.
     """
 
     item: Any
     reason: str
     record: Any
+    whole: Whole | None = None
 
 
 @dataclass(frozen=True, slots=True)

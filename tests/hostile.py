@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import chain, repeat
 
 Reply = Callable[[str], Iterable[bytes]]
 """What is sent in answer to a request's target."""
@@ -71,8 +72,8 @@ def redirect(location: str) -> Iterator[bytes]:
     return answer(b"", "302 Found", Location=location)
 
 
-def without_end(piece: bytes) -> Iterator[bytes]:
-    """A body in chunks, again and again."""
+def without_end(*pieces: bytes) -> Iterator[bytes]:
+    """A body in chunks, the last again and again."""
     yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    while True:
+    for piece in chain(pieces, repeat(pieces[-1])):
         yield b"%x\r\n%b\r\n" % (len(piece), piece)

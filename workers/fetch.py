@@ -6,9 +6,8 @@ The only module that knows the errors of httpx's requests.
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import httpx
 
@@ -17,16 +16,16 @@ from indexer.errors import (
     SourceGone,
     SourceMalformed,
     SourceRefused,
-    SourceTooLarge,
     SourceUnavailable,
 )
-from workers.bodies import ENCODINGS, Body, Limits
+from workers.answers import Answer, FailedError, Reader
+from workers.bodies import ENCODINGS, Limits
 from workers.client import check_header, client
 from workers.masking import Masking, header_secrets, printable
 from workers.network import NotPublicError, within
-from workers.parsing import parse
+from workers.skimming import Skimmed
 from workers.targets import Params, Target, Targets
-from workers.waiting import asked_to_rest, backoff, http_date, spoken
+from workers.waiting import asked_to_rest, backoff, spoken
 
 __all__ = ["Answer", "Budget", "Fetcher", "client"]
 
@@ -41,7 +40,6 @@ MORE_TRIES = 3
 """What has answered before is tried so many times more: it is a bad hour, not a wrong address."""
 LONGEST_WAIT = 300.0
 """Seconds that a worker sits out; who asks for more is left alone, and the crawl goes on another time."""
-_ERROR_BODY = Limits(sent=1 << 16, unpacked=1 << 16)
 _TODO = {
     401: "check the source's token_env",
     403: "check the source's token_env and what its token may read",
@@ -50,6 +48,11 @@ _TODO = {
     451: "it is withheld for legal reasons",
     407: "check the proxy of the environment",
 }
+
+
+T = TypeVar("T")
+Read = Callable[[httpx.Response, str, float], T]
+"""Takes what is wanted of an answer, which is shown so, until then."""
 
 
 class Budget(Protocol):
@@ -62,25 +65,6 @@ class Budget(Protocol):
     def rest(self, host: str, seconds: float) -> None:
         """Nobody asks the host before that many seconds are over."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A JSON answer: its address as it may be shown, the upstream's clock where it tells it, its size unpacked."""
-
-    url: str
-    value: Any = field(repr=False)
-    served_at: datetime | None
-    status: int
-    size: int
-
-
-class _FailedError(Exception):
-    """One try failed: why, what that is when it stays, how long the upstream wants to rest."""
-
-    def __init__(self, why: str, *, stays: type[McpIndexerError] = SourceUnavailable, rest: float = 0.0) -> None:
-        super().__init__(why)
-        self.why, self.stays, self.rest = why, stays, rest
 
 
 class Fetcher:
@@ -122,6 +106,7 @@ class Fetcher:
         self._headers = {"Accept": "application/json", **headers, "Accept-Encoding": ENCODINGS}
         self._masking = Masking((*secrets, *header_secrets(headers.values())))
         self._targets = Targets(self._masking, redirect_hosts)
+        self._reader = Reader(self._masking, limits, ticks)
         self._attempts, self._clock = attempts, clock
         self._sleep, self._jitter, self._ticks = sleep, jitter, ticks
         self._observed, self._retried, self._waited = observed, retried, waited
@@ -133,22 +118,28 @@ class Fetcher:
 
         Raises SourceUnavailable (try later), SourceRefused, SourceMalformed or SourceTooLarge (ask for less).
         """
-        return self._patiently(self._targets.configured(url, params))
+        return self._patiently(self._targets.configured(url, params), self._reader.json)
 
     def get_crawled(self, url: str, params: Params = ()) -> Answer:
         """The JSON at an address that a source wrote: a public one, asked without what is sent to the source itself.
 
         Raises as `get_json` does.
         """
-        return self._patiently(self._targets.crawled(url, params))
+        return self._patiently(self._targets.crawled(url, params), self._reader.json)
 
-    def _patiently(self, target: Target) -> Answer:
+    def skim(self, url: str, params: Params = ()) -> Skimmed:
+        """The one record that a page at such an address holds, passed through and not read; to be asked for where
+        `get_json` found it too large. Raises as `get_json` does.
+        """
+        return self._patiently(self._targets.configured(url, params), self._reader.skimmed)
+
+    def _patiently(self, target: Target, read: Read[T]) -> T:
         """The answer, tried for again while another try may change it."""
         failures = unread = 0
         while True:
             try:
-                answer = self._follow(target)
-            except _FailedError as failed:
+                answer = self._follow(target, read)
+            except FailedError as failed:
                 failures += 1
                 unread += failed.stays is SourceMalformed
                 more = MORE_TRIES if self._answered else 0
@@ -161,18 +152,18 @@ class Fetcher:
             self._retried(why)
             self._sleep(max(rest, backoff(failures, self._jitter())))
 
-    def _follow(self, target: Target) -> Answer:
+    def _follow(self, target: Target, read: Read[T]) -> T:
         asked = target
         for _ in range(MOST_REDIRECTS + 1):
-            found = self._send(asked)
-            if isinstance(found, Answer):
+            found = self._send(asked, read)
+            if not isinstance(found, Target):
                 return found
             asked = found
         raise SourceRefused(
             f"{self._shown(target)}: redirected more than {MOST_REDIRECTS} times; check the source's url"
         )
 
-    def _send(self, target: Target) -> Answer | Target:
+    def _send(self, target: Target, read: Read[T]) -> T | Target:
         """The answer to one request, or where it points."""
         client, headers = self._way(target)
         self._await_turn(target)
@@ -185,7 +176,7 @@ class Fetcher:
                 client.stream("GET", target.url, headers=headers, follow_redirects=False) as response,
             ):
                 outcome = str(response.status_code)
-                return self._judge(response, target, deadline)
+                return self._judge(response, target, deadline, read)
         except NotPublicError as error:
             raise self._targets.not_public(target, str(error)) from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -196,7 +187,7 @@ class Fetcher:
                     f"{self._shown(target)}: it points to what is no address; check the source's url"
                 ) from None
             why = self._masking.hide(f"{type(error).__name__}: {error}")
-            raise _FailedError(printable(why)) from None
+            raise FailedError(printable(why)) from None
         finally:
             self._observed(outcome)
 
@@ -219,7 +210,7 @@ class Fetcher:
             self._waited(wait)
             self._sleep(wait)
 
-    def _judge(self, response: httpx.Response, target: Target, deadline: float) -> Answer | Target:
+    def _judge(self, response: httpx.Response, target: Target, deadline: float, read: Read[T]) -> T | Target:
         if response.status_code in REDIRECTS and "location" in response.headers:
             return self._targets.redirected(target, response.headers["location"])
         rest = asked_to_rest(response.headers, self._clock())
@@ -227,34 +218,15 @@ class Fetcher:
             raise self._later(response, target, rest)
         if not response.is_success:
             raise self._refused(response, target, deadline)
-        return self._read(response, target, deadline)
+        return read(response, self._shown(target), deadline)
 
-    def _read(self, response: httpx.Response, target: Target, deadline: float) -> Answer:
-        try:
-            body = self._masking.in_body(self._body(response, self._limits, deadline).end())
-            value = _parsed(body, response)
-        except SourceTooLarge as error:
-            raise SourceTooLarge(f"{self._shown(target)}: {error}; ask it for less at once") from None
-        except SourceMalformed as error:
-            raise _FailedError(str(error), stays=SourceMalformed) from None
-        served_at = http_date(response.headers.get("date"))
-        return Answer(self._shown(target), value, served_at, response.status_code, len(body))
-
-    def _body(self, response: httpx.Response, limits: Limits, deadline: float) -> Body:
-        body = Body(response.headers.get("content-encoding", ""), limits)
-        for chunk in response.iter_raw():
-            body.feed(chunk)
-            if self._ticks() > deadline:
-                raise _FailedError(f"its answer took longer than {self._limits.seconds:g} seconds")
-        return body
-
-    def _later(self, response: httpx.Response, target: Target, rest: float | None) -> _FailedError | SourceUnavailable:
+    def _later(self, response: httpx.Response, target: Target, rest: float | None) -> FailedError | SourceUnavailable:
         why = _status(response)
         if rest is None:
-            return _FailedError(why)
+            return FailedError(why)
         self._budget.rest(target.host, rest)
         if rest <= LONGEST_WAIT:
-            return _FailedError(why, rest=rest)
+            return FailedError(why, rest=rest)
         until = self._clock() + timedelta(seconds=rest)
         return SourceUnavailable(
             f"{self._shown(target)}: {why}, not to be asked before {spoken(until)}; the crawl goes on then"
@@ -263,29 +235,17 @@ class Fetcher:
     def _refused(self, response: httpx.Response, target: Target, deadline: float) -> SourceRefused:
         status = response.status_code
         kind = SourceGone if status in GONE else SourceRefused
-        try:
-            said = self._masking.words(self._body(response, _ERROR_BODY, deadline).so_far())
-        except (SourceMalformed, _FailedError):
-            said = ""
+        said = self._reader.words(response, deadline)
         todo = _TODO.get(status, "check the source's url and options")
         return kind(f"{self._shown(target)}: {_status(response)}{f', {said!r}' if said else ''}; {todo}")
 
-    def _given_up(self, target: Target, failures: int, failed: _FailedError) -> McpIndexerError:
+    def _given_up(self, target: Target, failures: int, failed: FailedError) -> McpIndexerError:
         later = "" if failed.stays is SourceMalformed else "try again later, or "
         times = "once" if failures == 1 else f"{failures} times, the last time"
         return failed.stays(f"{self._shown(target)}: failed {times}: {failed.why}; {later}check the source's url")
 
     def _shown(self, target: Target) -> str:
         return self._targets.shown(target)
-
-
-def _parsed(body: bytes, response: httpx.Response) -> Any:
-    try:
-        return parse(body)
-    except SourceMalformed:
-        if body.lstrip()[:1] == b"<" or "html" in response.headers.get("content-type", ""):
-            raise SourceMalformed("it answered with a web page where JSON was expected") from None
-        raise
 
 
 def _status(response: httpx.Response) -> str:

@@ -3,6 +3,7 @@ little memory is taken, and the good one is untouched.
 """
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -79,6 +81,9 @@ TOO_LARGE: dict[str, Case] = {
     "16 MiB of [],": Case(always(gzip.compress(COMMAS, 1), Content_Encoding="gzip"), "more than 500,000"),
     "16 MiB of [], as they are": Case(always(COMMAS), "8,388,608 bytes as sent"),
     "a body without end": Case(lambda _: without_end(b" " * 65_536), "8,388,608 bytes as sent"),
+    "a record without end": Case(
+        lambda _: without_end(b'{"servers":[{"server":{"name":"a/b","x":"', b"x" * 65_536), "8,388,608 bytes as sent"
+    ),
     "a string without end": Case(lambda _: without_end(b'{"servers":["' + b"x" * 65_536), "8,388,608 bytes as sent"),
 }
 NO_LIST: dict[str, Case] = {
@@ -164,7 +169,21 @@ STRANGE: dict[str, Case] = {
     "a number that no double holds": Case(strange(703, b"1e999999"), None),
     "control characters": Case(strange(704, b'"\\u0000\\u001b[2J\\u202e"'), None),
 }
+GIANT = b'{"server": {"name": "a/giant", "version": "1.0.0", "description": "' + b"x" * (20 * MEBIBYTE) + b'"}}'
+
+
+def beside_a_giant(target: str) -> Iterable[bytes]:
+    """Five records, the third of 20 MiB."""
+    query = parse_qs(target.partition("?")[2])
+    start, limit = int(query.get("cursor", ["0"])[0]), int(query["limit"][0])
+    some = [GIANT if number == 2 else json.dumps(item(server(750 + number))).encode() for number in range(5)]
+    page = some[start : start + limit]
+    metadata = {"nextCursor": str(start + limit)} if len(page) == limit else {}
+    return answer(b'{"servers":[' + b",".join(page) + b'],"metadata":' + json.dumps(metadata).encode() + b"}")
+
+
 APART: dict[str, Case] = {
+    "a record of 20 MiB": Case(beside_a_giant, None),
     "200,000 brackets in a record": Case(strange(705, DEEP), None),
     "entries of every wrong type": Case(odd, None),
 }
@@ -277,7 +296,7 @@ def test_nothing_else_is_said(crawled: Crawled) -> None:
 @pytest.mark.parametrize("what", TOO_LARGE)
 def test_a_body_that_is_too_large_is_asked_for_in_halves_and_left_at_its_limit(crawled: Crawled, what: str) -> None:
     asked = [re.search(r"limit=(\d+)", target) for target in crawled.requests[slug(what)]]
-    assert [limit[1] for limit in asked if limit] == ["100", "50", "25", "12", "6", "3", "1"]
+    assert [limit[1] for limit in asked if limit] == ["100", "50", "25", "12", "6", "3", "1", "1"]
 
 
 @pytest.mark.parametrize("what", REDIRECTS)
@@ -322,3 +341,11 @@ def test_a_record_of_200_000_brackets_is_kept_apart(crawled: Crawled) -> None:
     (kept,) = crawled.objects("quarantine", "200-000-brackets-in-a-record", "--json")
     assert "bytes, more than 262,144" in kept["reason"]
     assert len(kept["text"]) == 64 * 1024 < kept["size"]
+
+
+def test_a_record_of_20_mib_is_kept_apart_and_those_beside_it_are_listed(crawled: Crawled) -> None:
+    crawl = crawled.crawls["a-record-of-20-mib"]
+    assert (crawl["status"], crawl["new"], crawl["quarantined"]) == ("completed", 4, 1)
+    (kept,) = crawled.objects("quarantine", "a-record-of-20-mib", "--json")
+    assert (kept["size"], kept["digest"]) == (len(GIANT), hashlib.sha256(GIANT).hexdigest())
+    assert kept["text"].encode() == GIANT[: 64 * 1024]

@@ -1,5 +1,6 @@
 """The registry kind: what it asks, how it reads a page, and what it never takes for the end."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -13,8 +14,8 @@ from pydantic import ValidationError
 
 from indexer.errors import SourceGone, SourceMalformed, SourceRefused, SourceTooLarge
 from schemas.about import OFFICIAL
-from schemas.names import LONGEST_NAME, Cursor
-from schemas.observations import Observation, Page, Unidentified
+from schemas.names import LONGEST_NAME, Cursor, Digest
+from schemas.observations import Observation, Page, Unidentified, Whole
 from workers.bodies import Limits
 from workers.fetch import Fetcher, client
 from workers.source import Kind
@@ -219,11 +220,63 @@ def test_a_page_too_large_is_asked_for_in_halves_without_losing_the_place() -> N
     assert limits[-1] == 16
 
 
-def test_one_record_too_large_for_any_page_is_an_error() -> None:
-    registry = AskedRegistry(lambda _: listed(item(description="x" * 6_000)), largest=5_000)
+def test_one_record_too_large_for_any_page_is_stepped_over_and_kept_apart() -> None:
+    items = [item(number, description="é" * (6_000 if number == 5 else 10)) for number in range(10)]
+
+    def answer(params: httpx.QueryParams) -> Any:
+        start, limit = int(params.get("cursor", 0)), int(params["limit"])
+        page = items[start : start + limit]
+        return listed(*page, **({"nextCursor": str(start + limit)} if len(page) >= limit else {}))
+
+    registry = AskedRegistry(answer, RegistryOptions(page_size=4), largest=5_000)
+    found: list[Observation | Unidentified] = []
+    cursor: Cursor | None = None
+    while True:
+        page = registry.source.fetch(FULL, cursor)
+        found += page.records
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    kept = [one for one in found if isinstance(one, Unidentified)]
+    assert [one.key for one in found if isinstance(one, Observation)] == [
+        one["server"]["name"] for number, one in enumerate(items) if number != 5
+    ]
+    (one,) = kept
+    written = json.dumps(items[5])
+    assert one.whole == Whole(len(written), Digest(hashlib.sha256(written.encode()).hexdigest()))
+    assert written.startswith(one.item)
+    assert one.item.isascii()
+    assert "bytes, more than is read of any" in one.reason
+    assert [asked["limit"] for asked in registry.asked][-1] == "4"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        listed(item(description="x" * 3_000), item(2, description="x" * 3_000), nextCursor="c"),
+        listed("x" * 6_000, nextCursor="c"),
+        ["x" * 6_000],
+    ],
+)
+def test_a_page_too_large_that_is_not_one_record_is_an_error(body: Any) -> None:
+    registry = AskedRegistry(lambda _: body, largest=5_000)
+    with pytest.raises(SourceTooLarge, match="5,000 bytes as sent"):
+        registry.source.fetch(FULL, None)
+    assert [asked["limit"] for asked in registry.asked] == ["100", "50", "25", "12", "6", "3", "1", "1"]
+
+
+@pytest.mark.parametrize("metadata", [{}, {"next": "c"}, {"nextCursor": 7}, {"nextCursor": "asked"}])
+def test_one_record_too_large_without_a_way_on_is_malformed(metadata: dict[str, Any]) -> None:
+    registry = AskedRegistry(lambda _: listed(item(description="x" * 6_000), **metadata), largest=5_000)
+    with pytest.raises(SourceMalformed):
+        registry.source.fetch(FULL, Cursor("asked"))
+
+
+def test_a_registry_that_sends_everything_at_once_has_no_record_that_is_stepped_over() -> None:
+    options = RegistryOptions(paging="none")
+    registry = AskedRegistry(lambda _: listed(item(description="x" * 6_000), nextCursor="c"), options, largest=5_000)
     with pytest.raises(SourceTooLarge):
         registry.source.fetch(FULL, None)
-    assert [asked["limit"] for asked in registry.asked] == ["100", "50", "25", "12", "6", "3", "1"]
 
 
 # The cursor

@@ -12,6 +12,7 @@ the end. A page that comes out exactly full has a cursor, and an empty page behi
 whole documents change or vanish silently. The official one refuses a `limit` over 100 with 422; others cap it silently.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -24,9 +25,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from indexer.errors import SourceGone, SourceMalformed, SourceRefused, SourceTooLarge
 from indexer.text import canonical
 from schemas.about import read_about, unwrap
-from schemas.names import Cursor, ListingKey, fits, slot, storable
-from schemas.observations import Observation, Page, Unidentified
+from schemas.names import Cursor, Digest, ListingKey, fits, slot, storable
+from schemas.observations import Observation, Page, Unidentified, Whole
 from workers.fetch import Answer, Fetcher
+from workers.parsing import parse
+from workers.skimming import Skimmed
 
 LARGEST_RECORD = 256 * 1024
 """Bytes of compact JSON that a server.json, or what the registry says about it, may take."""
@@ -36,6 +39,7 @@ LONGEST_CURSOR = 4096
 
 _NO_LIMIT = 1 << 31
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
+_NOT_PRINTED = re.compile("[^ -~]")
 _CURSORS = ("nextCursor", "next_cursor")
 
 
@@ -108,8 +112,13 @@ class Registry:
         return options.include_deleted
 
     def fetch(self, since: datetime | None, cursor: Cursor | None) -> Page:
-        """The page that starts at a cursor, asked for in halves while it is too large."""
-        answer, limit = self._ask(since, cursor)
+        """The page that starts at a cursor, asked for in halves while it is too large; one record that is, alone, is
+        stepped over.
+        """
+        try:
+            answer, limit = self._ask(since, cursor)
+        except SourceTooLarge as error:
+            return self._step_over(since, cursor, error)
         page = parse_page(answer.value, limit, cursor, paging=self._options.paging, where=answer.url)
         return Page(page.records, page.next_cursor, answer.served_at)
 
@@ -145,6 +154,17 @@ class Registry:
             else:
                 self._limit = min(self._options.page_size, limit * 2)
                 return answer, limit
+
+    def _step_over(self, since: datetime | None, cursor: Cursor | None, error: SourceTooLarge) -> Page:
+        """The page of one record that is too large to be read. Raises the error where it is no such page."""
+        if self._options.paging == "none":
+            raise error
+        try:
+            skimmed = self._fetcher.skim(self._url, self._params(since, cursor, 1))
+        except SourceTooLarge:
+            raise error from None
+        self._limit = min(2, self._options.page_size)
+        return parse_skimmed(skimmed, cursor, where=self._url)
 
     def _params(self, since: datetime | None, cursor: Cursor | None, limit: int) -> dict[str, str]:
         params = {"limit": str(limit)}
@@ -205,15 +225,20 @@ def parse_page(
         raise SourceMalformed(
             f"{where}: a page of {len(items):,} entries, more than {MOST_ENTRIES:,}; tell its operator to page it"
         )
-    following = None if paging == "none" else _next_cursor(value, len(items) >= page_size, where)
-    if following is not None and following == cursor:
-        raise SourceMalformed(
-            f"{where}: the page names itself as the next one, so the walk would not end; tell its operator"
-        )
+    following = None if paging == "none" else _next_cursor(value, len(items) >= page_size, cursor, where)
     return Page(tuple(map(observe, items)), following)
 
 
-def _next_cursor(value: dict[str, Any], full: bool, where: str) -> Cursor | None:
+def parse_skimmed(skimmed: Skimmed, cursor: Cursor | None, *, where: str = "the registry") -> Page:
+    """A page of one record that was passed through and not read. Raises SourceMalformed."""
+    metadata = {"metadata": parse(skimmed.metadata)}
+    beginning = _NOT_PRINTED.sub(lambda found: json.dumps(found[0])[1:-1], skimmed.beginning.decode(errors="replace"))
+    reason = f"the record takes {skimmed.size:,} bytes, more than is read of any"
+    record = Unidentified(beginning, reason, beginning, Whole(skimmed.size, Digest(skimmed.sha256)))
+    return Page((record,), _next_cursor(metadata, True, cursor, where))
+
+
+def _next_cursor(value: dict[str, Any], full: bool, asked: Cursor | None, where: str) -> Cursor | None:
     metadata = value.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     known = [metadata[key] for key in _CURSORS if key in metadata]
@@ -224,6 +249,10 @@ def _next_cursor(value: dict[str, Any], full: bool, where: str) -> Cursor | None
         return None
     if not isinstance(found, str) or len(found) > LONGEST_CURSOR or _UNSENDABLE.search(found):
         raise SourceMalformed(f"{where}: its next cursor is no text that can be sent back; tell its operator")
+    if found == asked:
+        raise SourceMalformed(
+            f"{where}: the page names itself as the next one, so the walk would not end; tell its operator"
+        )
     return Cursor(found)
 
 
