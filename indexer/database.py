@@ -79,6 +79,24 @@ class Database:
                 if held:
                     session.execute(text("SELECT pg_advisory_unlock(:number)"), number)
 
+    def compact(self) -> None:
+        """Takes what was deleted out of the files, too: SQLite's are written anew; on Postgres its pages are cleaned.
+
+        Raises StoreUnavailable where others read what is to go for too long.
+        """
+        with self._errors(), self._engine.connect() as connection:
+            if not self.is_sqlite:
+                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM")
+                return
+            plain = connection.execution_options(sqlite_begin="")  # VACUUM is a transaction of its own
+            plain.exec_driver_sql("VACUUM")
+            busy, *_ = plain.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if busy:
+            raise StoreUnavailable(
+                f"The file {self.shown}-wal is being read by another process and keeps what was deleted; run the same "
+                "command again once that has ended."
+            )
+
     def close(self) -> None:
         """Closes every connection."""
         self._engine.dispose()
@@ -145,7 +163,9 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN"))
+        begin = connection.get_execution_options().get("sqlite_begin", "BEGIN")
+        if begin:
+            connection.exec_driver_sql(begin)
 
     return engine
 

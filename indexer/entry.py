@@ -1,7 +1,7 @@
 """One server in the catalogue: its listings, merged. Pure.
 
 Each version is taken from the source that is trusted most among those that list it, so a deleted version is not
-raised from the dead by a mirror's older copy.
+raised from the dead by a mirror's older copy, nor is a redacted one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -32,7 +32,7 @@ class SourceRules:
 
 class Entry(NamedTuple):
     """A server, merged. `latest` is None when no version is listed that is not deleted; `versions` are the latest
-    first.
+    first, without the redacted ones.
     """
 
     name: ServerName
@@ -57,13 +57,14 @@ def merge(name: ServerName, held: Iterable[Version], rules: Mapping[SourceName, 
     chosen: dict[str, Version] = {}
     for version in sorted(listed, key=lambda v: (-rules[v.source].trust, v.source, v.key)):
         chosen.setdefault(version.slot, version)
-    versions = sorted(chosen.values(), key=lambda v: (age(v.version, v.published_at), v.slot), reverse=True)
-    present = [version for version in versions if version.status != "deleted"]
+    present = [version for version in chosen.values() if not version.redacted]
+    versions = sorted(present, key=lambda v: (age(v.version, v.published_at), v.slot), reverse=True)
+    alive = [version for version in versions if version.status != "deleted"]
     return Entry(
         name=name,
         position=max(touched, default=0),
         first_seen_at=min((version.first_seen_at for version in everything), default=0),
-        latest=present[0] if present else None,
+        latest=alive[0] if alive else None,
         versions=tuple(versions),
-        sources=tuple(sorted({v.source for v in listed if v.status != "deleted"})),
+        sources=tuple(sorted({v.source for v in listed if v.status != "deleted" and not v.redacted})),
     )

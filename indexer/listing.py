@@ -22,20 +22,23 @@ class Held(NamedTuple):
     withdrawn: bool
 
 
-def decide(source: SourceName, held: Held | None, seen: Observation, digest: Digest) -> Decided | None:
+def decide(
+    source: SourceName, held: Held | None, seen: Observation, digest: Digest, *, redacted: bool = False
+) -> Decided | None:
     """The event that an observation is, or None where it tells nothing new.
 
-    A record older than what is held tells nothing; with equal times, another digest is a change.
+    A record older than what is held tells nothing; with equal times, another digest is a change. A `redacted` record
+    stays out of the event.
     """
     if held is None:
-        return _event(ListingObserved, source, seen, digest)
+        return _event(ListingObserved, source, seen, digest, redacted)
     if held.withdrawn:
-        return _event(ListingReturned, source, seen, digest)
+        return _event(ListingReturned, source, seen, digest, redacted)
     updated_at = micros(seen.about.updated_at)
     if updated_at is not None and held.updated_at is not None and updated_at < held.updated_at:
         return None
     if held.digest != digest:
-        return _event(ListingChanged, source, seen, digest)
+        return _event(ListingChanged, source, seen, digest, redacted)
     if held.about != about_text(seen.about):
         return ListingStatusChanged(
             source=source, key=seen.key, digest=digest, name=seen.name, version=seen.version, meta=seen.meta
@@ -89,6 +92,7 @@ def _event(
     source: SourceName,
     seen: Observation,
     digest: Digest,
+    redacted: bool,
 ) -> ListingObserved | ListingChanged | ListingReturned:
     return kind(
         source=source,
@@ -96,6 +100,7 @@ def _event(
         digest=digest,
         name=seen.name,
         version=seen.version,
-        record=seen.record,
+        record=None if redacted else seen.record,
         meta=seen.meta,
+        redacted=redacted,
     )

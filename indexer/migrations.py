@@ -46,6 +46,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _views_anew,
     _create,
     _views_anew,
+    _views_anew,
 )
 """Tables that are new since the first time are made by making those that are not there."""
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
+from indexer.blanking import BLANK, blanked
 from indexer.clock import to_micros
 from indexer.sql import among, given, insert_missing
 from indexer.store import Appended, Write, read_positions
@@ -49,8 +50,10 @@ def meet(
             given("digests", [(one,) for one in found]),
         )
     )
-    new = (_quarantined(source, key, one) for key, one in found.items() if key not in known)
-    return [Write(crawls_stream(source), event) for event in new]
+    new = [key for key in found if key not in known]
+    redacted = blanked(connection, new)
+    events = (_quarantined(source, key, found[key], redacted=key in redacted) for key in new)
+    return [Write(crawls_stream(source), event) for event in events]
 
 
 def keep(connection: Connection, appended: Appended, *, walk: datetime) -> None:
@@ -87,15 +90,16 @@ def waiting(connection: Connection, source: SourceName | None = None) -> Iterato
 
 
 def raw(event: RecordQuarantined) -> Any:
-    """What a source wrote. Raises ValueError where the log keeps only its beginning."""
+    """What a source wrote. Raises ValueError where the log keeps only its beginning, or nothing any more."""
     return read_json(event.text)
 
 
-def _quarantined(source: SourceName, of_record: Digest, one: Unidentified) -> RecordQuarantined:
+def _quarantined(source: SourceName, of_record: Digest, one: Unidentified, *, redacted: bool) -> RecordQuarantined:
     return RecordQuarantined(
         source=source,
         digest=of_record,
         reason=one.reason,
         size=len(canonical(one.item)) if one.whole is None else one.whole.size,
-        text=(ascii_json(one.item) if one.whole is None else one.item)[:KEPT],
+        text=BLANK if redacted else (ascii_json(one.item) if one.whole is None else one.item)[:KEPT],
+        redacted=redacted,
     )

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, case, func, select
 from indexer.crawls import CrawlState
 from indexer.documents import seconds, with_server_json
 from indexer.entry import merge
+from indexer.errors import NotFound
 from indexer.leases import STATES, live_holders
 from indexer.projections import catalogue, runner
 from indexer.projections.rows import ENTRIES, VERSIONS, read_versions, records_of
@@ -36,11 +37,16 @@ EXCHANGE = "exchange"
 
 
 def show(connection: Connection, name: ServerName) -> Json | None:
-    """A server's document with all its versions, the latest first; None for a name that no source ever listed."""
+    """A server's document with all its versions, the latest first; None for a name that no source ever listed.
+
+    Raises NotFound where all its records are redacted.
+    """
     build = live_build(connection)
     versions = read_versions(connection, build, [name])[name]
     if not versions:
         return None
+    if all(version.redacted for version in versions):
+        raise NotFound(f"The records of {name} are redacted; `mcp-indexer history {name}` shows its events.")
     entry = merge(name, versions, catalogue.read_rules(connection, build))
     found = connection.execute(
         select(ENTRIES.c.document, RECORDS.c.text)

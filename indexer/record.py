@@ -14,6 +14,7 @@ from sqlalchemy import CompoundSelect, Connection, bindparam, literal, null, sel
 
 from indexer import absence, candidates, leases, quarantine
 from indexer.absence import AskFor, Told, Withdraw
+from indexer.blanking import REDACTIONS
 from indexer.candidates import HELD, ListingSlot
 from indexer.crawls import CrawlState, Walk, advance
 from indexer.leases import Lease
@@ -38,10 +39,13 @@ from schemas.observations import Observation, Page
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is held of a page's versions, and the last revisions of the streams that it may write to."""
+    """What is held of a page's versions, the last revisions of the streams that it may write to, and which of its
+    records are redacted.
+    """
 
     held: dict[ListingSlot, Held]
     revisions: dict[StreamId, Revision]
+    redacted: set[Digest]
 
 
 class Decision(NamedTuple):
@@ -64,8 +68,9 @@ def record_page(
     assert walk is not None, "a page is recorded while a crawl is under way"
     leases.check(connection, lease)  # its row is locked before the log, as everywhere: no deadlock
     seen = distinct(page)
-    past = read_past(connection, lease.source, list(seen))
-    decisions = [_decide(lease.source, place, one, past) for place, one in seen.items()]
+    digests = {place: digest(one.record) for place, one in seen.items()}
+    past = read_past(connection, lease.source, digests)
+    decisions = [_decide(lease.source, place, one, digests[place], past) for place, one in seen.items()]
     unidentified = quarantine.unidentified(page)
     quarantined = quarantine.meet(connection, lease.source, unidentified, walk=walk.started_at)
     appended = _append(connection, lease.source, decisions, quarantined, past, at=at, crawl=state.crawl)
@@ -132,8 +137,9 @@ def admit(
     """
     leases.check(connection, lease)
     seen = distinct(Page(tuple(found.values()), None))
-    past = read_past(connection, lease.source, list(seen))
-    decisions = [_decide(lease.source, place, one, past) for place, one in seen.items()]
+    digests = {place: digest(one.record) for place, one in seen.items()}
+    past = read_past(connection, lease.source, digests)
+    decisions = [_decide(lease.source, place, one, digests[place], past) for place, one in seen.items()]
     released = quarantine.let_go(connection, lease.source, list(found))
     return _append(connection, lease.source, decisions, released, past, at=at, crawl=None)
 
@@ -147,14 +153,21 @@ def distinct(page: Page) -> dict[ListingSlot, Observation]:
     return {place: seen[0] if len(seen) == 1 else newest(seen) for place, seen in found.items()}
 
 
-def read_past(connection: Connection, source: SourceName, places: list[ListingSlot]) -> Past:
-    """What a page needs of the past, in one query."""
-    streams = [*{listing_stream(source, key) for key, _ in places}, crawls_stream(source)]
-    wanted = {"of": source, **given("places", places), **given("streams", [(one,) for one in streams])}
-    past = Past({}, dict.fromkeys(streams, Revision(0)))
+def read_past(connection: Connection, source: SourceName, digests: Mapping[ListingSlot, Digest]) -> Past:
+    """What a page needs of the past, given its records' digests, in one query."""
+    streams = [*{listing_stream(source, key) for key, _ in digests}, crawls_stream(source)]
+    wanted = {
+        "of": source,
+        **given("places", list(digests)),
+        **given("streams", [(one,) for one in streams]),
+        **given("digests", [(one,) for one in digests.values()]),
+    }
+    past = Past({}, dict.fromkeys(streams, Revision(0)), set())
     rows = connection.execute(_past(connection.dialect.name), wanted)
     for key, in_slot, held_digest, about, updated_at, withdrawn, revision in rows:
-        if in_slot is None:
+        if revision is None:
+            past.redacted.add(key)
+        elif in_slot is None:
             past.revisions[key] = revision
         else:
             past.held[key, in_slot] = Held(held_digest, about, updated_at, bool(withdrawn))
@@ -169,7 +182,10 @@ def _past(dialect: str) -> CompoundSelect[Any]:
     revisions = select(STREAMS.c.stream, null(), null(), null(), null(), null(), STREAMS.c.revision).where(
         among(dialect, "streams", STREAMS.c.stream)
     )
-    return union_all(held, revisions)
+    redacted = select(REDACTIONS.c.digest, null(), null(), null(), null(), null(), null()).where(
+        among(dialect, "digests", REDACTIONS.c.digest)
+    )
+    return union_all(held, revisions, redacted)
 
 
 def add(counts: Counts, more: Counts) -> Counts:
@@ -204,9 +220,9 @@ def _clocks(state: CrawlState, page: Page, at: datetime) -> dict[str, float | No
     return {"clock_ahead": None if page.served_at is None else (page.served_at - at).total_seconds()}
 
 
-def _decide(source: SourceName, place: ListingSlot, seen: Observation, past: Past) -> Decision:
-    of_record = digest(seen.record)
-    return Decision(place, seen, of_record, decide(source, past.held.get(place), seen, of_record))
+def _decide(source: SourceName, place: ListingSlot, seen: Observation, of_record: Digest, past: Past) -> Decision:
+    event = decide(source, past.held.get(place), seen, of_record, redacted=of_record in past.redacted)
+    return Decision(place, seen, of_record, event)
 
 
 def _held_row(source: SourceName, decision: Decision) -> Row:
@@ -222,7 +238,7 @@ def _counted(walk: Walk, decisions: list[Decision], past: Past, mark: datetime |
     for decision in decisions:
         event = decision.event
         tally["unchanged" if event is None else _COUNTED_AS[event.type]] += 1
-        if isinstance(event, ListingObserved | ListingChanged) and not fulfils(event.record):
+        if isinstance(event, ListingObserved | ListingChanged) and not (event.redacted or fulfils(event.record)):
             tally["invalid"] += 1
         if event is not None and walk.mode == "audit":
             escaped = missed_or_silent(decision.seen, past.held.get(decision.place), mark)

@@ -13,11 +13,12 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Select, func, select, text
 
 from indexer import sql
+from indexer.blanking import BLANK, blank
 from indexer.clock import from_micros, to_micros
 from indexer.errors import LogDamaged
 from indexer.tables import EventRow, RecordRow, StreamRow, table
 from indexer.text import ascii_json, read_json
-from schemas.events import AnyEvent, Recorded, WithRecord, event_data, read_event
+from schemas.events import AnyEvent, DecisionRedacted, Recorded, WithRecord, event_data, read_event
 from schemas.names import CrawlId, Position, Revision, StreamId
 
 EVENTS, RECORDS, STREAMS = table(EventRow), table(RecordRow), table(StreamRow)
@@ -79,19 +80,28 @@ def append(
         data, record = event_data(event), None
         if isinstance(event, WithRecord):
             record = event.digest
-            records.setdefault(record, ascii_json(data.pop("record")))
+            raw = ascii_json(data.pop("record"))
+            records.setdefault(record, BLANK if data.pop("redacted") else raw)  # which says it where it is read
         text_ = ascii_json(data)
         rows.append((position, write.stream, revision, event.type, recorded_at, crawl, record, text_))
         size += len(text_)
     sql.insert_missing_whole(connection, RECORDS, list(records.items()))
     sql.upsert_whole(connection, STREAMS, list(revisions.items()))
     sql.append(connection, EVENTS, rows)
+    if redacted := [write.event.digest for write in writes if isinstance(write.event, DecisionRedacted)]:
+        blank(connection, redacted)
     return Appended(position, events, size + sum(map(len, records.values())))
 
 
 def last_position(connection: Connection) -> Position:
     """The position of the last event; 0 for an empty log."""
     return Position(connection.scalar(_LAST) or 0)
+
+
+def last_of(connection: Connection, stream: StreamId) -> Position:
+    """The position of a stream's last event; 0 where it has none."""
+    query = select(EVENTS.c.position).where(EVENTS.c.stream == stream).order_by(EVENTS.c.revision.desc()).limit(1)
+    return Position(connection.scalar(query) or 0)
 
 
 def last_revisions(connection: Connection, streams: Sequence[StreamId]) -> dict[StreamId, Revision]:
@@ -177,7 +187,9 @@ def _recorded(
     """An event from its row, the columns as `_SELECT` has them."""
     try:
         fields = read_json(data)
-        if record is not None:
+        if record == BLANK:
+            fields["redacted"] = True
+        elif record is not None:
             fields["record"] = read_json(record)
         event = read_event(event_type, fields)
     except (ValueError, TypeError) as error:

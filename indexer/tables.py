@@ -1,9 +1,9 @@
 """The rows of the database.
 
 Three sorts of table: the log (`events`, `records`), which is the truth; working state that commits with the log
-(`streams`, `held`, `quarantine`, `candidates`, `seen`, `crawl_state`, `schedule`, `budgets`), which says where each
-source stands; and views (`checkpoints`, `catalogue_*`), which can be thrown away. Text compares by bytes on every
-database. Times are microseconds since 1970 in UTC.
+(`redactions`, `streams`, `held`, `quarantine`, `candidates`, `seen`, `crawl_state`, `schedule`, `budgets`), which says
+where each source stands; and views (`checkpoints`, `catalogue_*`), which can be thrown away. Text compares by bytes on
+every database. Times are microseconds since 1970 in UTC.
 
 Table classes do not validate what they are given: rows are written by SQLAlchemy core from values checked before.
 """
@@ -49,6 +49,15 @@ class RecordRow(SQLModel, table=True):
 
     digest: str = text_column(key=True)
     text: str = text_column()
+
+
+class RedactionRow(SQLModel, table=True):
+    """Records that a person had blanked. Their text in `records` is empty, and stays so."""
+
+    __tablename__ = "redactions"
+    __table_args__ = BY_KEY
+
+    digest: str = text_column(key=True)
 
 
 class StreamRow(SQLModel, table=True):
@@ -204,6 +213,7 @@ class CatalogueVersionRow(SQLModel, table=True):
     position: int = Field(sa_column=Column(BigInteger, nullable=False))
     withdrawn: bool
     valid: bool
+    redacted: bool
 
 
 class CatalogueEntryRow(SQLModel, table=True):

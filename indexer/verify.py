@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, func, select
 
+from indexer.blanking import BLANK, REDACTIONS, blanked
 from indexer.candidates import HELD
 from indexer.database import Database
 from indexer.errors import IndexRefused, LogDamaged
@@ -16,9 +17,10 @@ from indexer.projections.compare import Comparison, compare, expected_documents
 from indexer.projections.rows import VERSIONS, chunks
 from indexer.projections.runner import LIVE, live_build, read_checkpoint
 from indexer.search import SearchIndex
-from indexer.store import EVENTS, STREAMS, last_position, read_log
+from indexer.store import EVENTS, RECORDS, STREAMS, last_of, last_position, read_log
 from indexer.text import digest
-from schemas.events import WithRecord
+from schemas.events import DecisionRedacted, RecordQuarantined, WithRecord
+from schemas.names import Digest, Position, decisions_stream
 
 NAMED = 100
 """So many of each difference are named; all are counted."""
@@ -92,6 +94,8 @@ def check_log(database: Database) -> LogReport:
     recorded.
     """
     report = LogReport()
+    blank: dict[Digest, Position] = {}
+    decided: set[Digest] = set()
     after = 0
     with database.read() as connection:
         until = last_position(connection)
@@ -106,11 +110,17 @@ def check_log(database: Database) -> LogReport:
             after = error.position
             continue
         if not page:
+            with database.read() as connection:
+                report.damaged += _wrongly_blank(connection, blank, decided)
             return report
         report.events += len(page)
         for recorded in page:
             event = recorded.event
-            if isinstance(event, WithRecord) and digest(event.record) != event.digest:
+            if isinstance(event, DecisionRedacted):
+                decided.add(event.digest)
+            elif isinstance(event, WithRecord | RecordQuarantined) and event.redacted:
+                blank.setdefault(event.digest, recorded.position)
+            elif isinstance(event, WithRecord) and digest(event.record) != event.digest:
                 report.damaged.append(f"event {recorded.position}: its record is not the one that its digest names")
         after = page[-1].position
 
@@ -120,17 +130,34 @@ def check_catalogue(database: Database) -> CatalogueReport:
     they cannot be read.
     """
     with database.lock("catalogue.next"):
-        build = runner.begin_build(database)
-        with database.read() as connection:
-            live = read_checkpoint(connection, LIVE)
-            assert live is not None, "the catalogue was caught up"
-            entries, found = rows.build_digest(connection, int(live.target))
-        try:
-            expected = runner.fill(database, build, until=live.position)
-        except LogDamaged:
-            expected = ""
-        runner.drop_build(database)
-    return CatalogueReport(entries, found, expected)
+        while True:
+            build = runner.begin_build(database)
+            with database.read() as connection:
+                live = read_checkpoint(connection, LIVE)
+                assert live is not None, "the catalogue was caught up"
+                entries, found = rows.build_digest(connection, int(live.target))
+            try:
+                expected = runner.fill(database, build, until=live.position)
+            except LogDamaged:
+                expected = ""
+            runner.drop_build(database)
+            with database.read() as connection:
+                redacted = last_of(connection, decisions_stream())
+            if redacted <= live.position:
+                return CatalogueReport(entries, found, expected)
+            runner.catch_up(database)  # records went from below what was compared
+
+
+def _wrongly_blank(connection: Connection, blank: dict[Digest, Position], decided: set[Digest]) -> list[str]:
+    """Records that are blank and were not redacted, and the other way round."""
+    known = blanked(connection, blank.keys() | decided)
+    left = connection.scalars(
+        select(RECORDS.c.digest)
+        .join(REDACTIONS, REDACTIONS.c.digest == RECORDS.c.digest)
+        .where(RECORDS.c.text != BLANK)
+    )
+    found = [f"event {blank[one]}: its record is gone, and nobody redacted it" for one in blank.keys() - known]
+    return found + [f"record {one}: it was redacted, and is there" for one in {*(decided - known), *left}]
 
 
 def _broken_streams(connection: Connection) -> list[str]:

@@ -9,11 +9,13 @@ from indexer.listing import micros
 from indexer.verdict import Problem, fulfils, problems
 from schemas.about import read_about
 from schemas.events import ListingEvent, ListingStatusChanged, ListingWithdrawn, Recorded, WithRecord
-from schemas.names import Digest, ListingKey, ServerName, Slot, SourceName, slot, storable
+from schemas.names import Digest, ListingKey, Position, ServerName, Slot, SourceName, slot, storable
 
 
 class Version(NamedTuple):
-    """What one source says of one version, read and judged. Times in microseconds."""
+    """What one source says of one version, read and judged. Times in microseconds. Nothing is said against a `redacted`
+    record.
+    """
 
     source: SourceName
     key: ListingKey
@@ -29,6 +31,7 @@ class Version(NamedTuple):
     position: int
     withdrawn: bool
     valid: bool
+    redacted: bool = False
 
     @property
     def place(self) -> "Place":
@@ -61,7 +64,8 @@ def fold(version: Version | None, recorded: Recorded) -> Version | None:
             first_seen_at=to_micros(recorded.recorded_at) if version is None else version.first_seen_at,
             position=recorded.position,
             withdrawn=False,
-            valid=fulfils(event.record),
+            valid=event.redacted or fulfils(event.record),
+            redacted=event.redacted,
         )
     if version is None:
         return None
@@ -70,6 +74,11 @@ def fold(version: Version | None, recorded: Recorded) -> Version | None:
     if isinstance(event, ListingWithdrawn):
         return version._replace(withdrawn=True, position=recorded.position)
     return version
+
+
+def without_record(version: Version, position: Position) -> Version:
+    """A version once its record was blanked, by the event at a position: as if it had always been."""
+    return version._replace(valid=True, redacted=True, position=position)
 
 
 def server_name(event: ListingEvent) -> ServerName:

@@ -10,20 +10,24 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from schemas.names import CrawlId, Digest, ListingKey, Position, Revision, SourceName, StreamId
+from schemas.names import CrawlId, Digest, ListingKey, Position, Revision, ServerName, SourceName, StreamId
 
 Mode = Literal["full", "incremental", "audit"]
 
 
 class Event(BaseModel):
-    """A recorded fact about one source."""
+    """A recorded fact."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class SourceEvent(Event):
+    """A recorded fact about one source."""
 
     source: SourceName
 
 
-class ListingEvent(Event):
+class ListingEvent(SourceEvent):
     """A fact about one version of a server at one source."""
 
     key: ListingKey
@@ -33,11 +37,12 @@ class ListingEvent(Event):
 
 
 class ListingObserved(ListingEvent):
-    """A version was seen for the first time."""
+    """A version was seen for the first time. A `redacted` record is null."""
 
     type: Literal["listing.observed"] = "listing.observed"
     record: Any = None
     meta: Any = None
+    redacted: bool = False
 
 
 class ListingChanged(ListingEvent):
@@ -46,6 +51,7 @@ class ListingChanged(ListingEvent):
     type: Literal["listing.changed"] = "listing.changed"
     record: Any = None
     meta: Any = None
+    redacted: bool = False
 
 
 class ListingStatusChanged(ListingEvent):
@@ -68,26 +74,30 @@ class ListingReturned(ListingEvent):
     type: Literal["listing.returned"] = "listing.returned"
     record: Any = None
     meta: Any = None
+    redacted: bool = False
 
 
-class RecordQuarantined(Event):
-    """A record cannot be identified; it is kept raw, its first 64 KiB where it is larger."""
+class RecordQuarantined(SourceEvent):
+    """A record cannot be identified; it is kept raw, its first 64 KiB where it is larger. A `redacted` one has no
+    text.
+    """
 
     type: Literal["record.quarantined"] = "record.quarantined"
     digest: Digest
     reason: str
     size: int
     text: str
+    redacted: bool = False
 
 
-class RecordReleased(Event):
+class RecordReleased(SourceEvent):
     """A quarantined record was mended by its source, or is no longer listed."""
 
     type: Literal["record.released"] = "record.released"
     digest: Digest
 
 
-class CrawlStarted(Event):
+class CrawlStarted(SourceEvent):
     """A crawl began; `since` is what an incremental one asks from, `cursor` where a resumed walk goes on."""
 
     type: Literal["crawl.started"] = "crawl.started"
@@ -116,7 +126,7 @@ class Counts(BaseModel):
     invalid: int = 0
 
 
-class CrawlCompleted(Event):
+class CrawlCompleted(SourceEvent):
     """A crawl reached the end of what it asked for."""
 
     type: Literal["crawl.completed"] = "crawl.completed"
@@ -128,7 +138,7 @@ class CrawlCompleted(Event):
     silent: int | None = None
 
 
-class CrawlParked(Event):
+class CrawlParked(SourceEvent):
     """A complete walk did not see too much of what is held: that is not withdrawn now, and a person is asked.
 
     `candidates` are the versions that wait, `needs_approval` says whether they do so until a person approves.
@@ -145,7 +155,7 @@ class CrawlParked(Event):
     silent: int | None = None
 
 
-class CrawlFailed(Event):
+class CrawlFailed(SourceEvent):
     """A crawl ended before its walk did; `error` is the sentence for a person."""
 
     type: Literal["crawl.failed"] = "crawl.failed"
@@ -157,7 +167,7 @@ class CrawlFailed(Event):
     silent: int | None = None
 
 
-class SourceConfigured(Event):
+class SourceConfigured(SourceEvent):
     """A source is configured for the first time, or otherwise than before."""
 
     type: Literal["source.configured"] = "source.configured"
@@ -169,17 +179,26 @@ class SourceConfigured(Event):
     republish: bool = True
 
 
-class SourceRemoved(Event):
+class SourceRemoved(SourceEvent):
     """A source is no longer configured; its listings leave the entries."""
 
     type: Literal["source.removed"] = "source.removed"
 
 
-class DecisionApproved(Event):
+class DecisionApproved(SourceEvent):
     """A person let the withdrawals of a parked crawl go through; `candidates` are the versions that waited."""
 
     type: Literal["decision.approved"] = "decision.approved"
     candidates: int
+
+
+class DecisionRedacted(Event):
+    """A person had a record blanked, wherever it was seen and will be; `name` is the server that was meant, if any."""
+
+    type: Literal["decision.redacted"] = "decision.redacted"
+    digest: Digest
+    name: ServerName | None = None
+    reason: str
 
 
 AnyEvent = Annotated[
@@ -196,7 +215,8 @@ AnyEvent = Annotated[
     | CrawlFailed
     | SourceConfigured
     | SourceRemoved
-    | DecisionApproved,
+    | DecisionApproved
+    | DecisionRedacted,
     Field(discriminator="type"),
 ]
 WithRecord = ListingObserved | ListingChanged | ListingReturned
@@ -225,13 +245,12 @@ def cloud_event(recorded: Recorded) -> dict[str, Any]:
     """A recorded event as CloudEvents 1.0 has it, for `events` and for the exchange."""
     event = recorded.event
     time = rfc3339(recorded.recorded_at)
-    named = event.name if isinstance(event, ListingEvent) else None
     return {
         "specversion": "1.0",
         "id": str(recorded.position),
         "source": "mcp-indexer",
         "type": event.type,
-        "subject": named if isinstance(named, str) and named else event.source,
+        "subject": _subject(event),
         "time": time,
         "datacontenttype": "application/json",
         "stream": recorded.stream,
@@ -240,6 +259,14 @@ def cloud_event(recorded: Recorded) -> dict[str, Any]:
         "crawl": recorded.crawl,
         "data": event_data(event),
     }
+
+
+def _subject(event: AnyEvent) -> str:
+    """What an event is about: a server where it names one, else a source or a record."""
+    if isinstance(event, DecisionRedacted):
+        return event.name or event.digest
+    named = event.name if isinstance(event, ListingEvent) else None
+    return named if isinstance(named, str) and named else event.source
 
 
 def event_schema() -> dict[str, Any]:

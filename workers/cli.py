@@ -14,7 +14,7 @@ import typer
 from indexer.errors import ConfigurationError, Interrupted, McpIndexerError
 from workers import report
 from workers.client import spare_loopback
-from workers.shell import asking, crawling, log, tending
+from workers.shell import asking, crawling, deciding, log, tending
 from workers.shell.parts import FAILED, INTERRUPTED, USAGE
 
 app = typer.Typer(
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for commands in (crawling, asking, log, tending):
+for commands in (crawling, asking, log, deciding, tending):
     app.add_typer(commands.app)
 
 

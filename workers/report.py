@@ -25,6 +25,7 @@ from workers.approval import Approved
 from workers.commands import Crawled
 from workers.kinds import KINDS
 from workers.outcome import Outcome
+from workers.redacting import Gone
 from workers.sources_file import SourceConfig, interval_text
 
 Json = dict[str, Any]
@@ -352,6 +353,19 @@ def imported(file: str, found: Exported, *, as_json: bool) -> None:
 
 def _exported(what: str, found: Exported) -> str:
     return f"{what} {found.events} events up to position {found.position}, digest {found.digest}"
+
+
+def redacted(gone: Gone, *, as_json: bool) -> None:
+    """What was blanked."""
+    done = gone.redaction
+    if gone.index_error is not None:
+        say(f"{gone.index_error} The index still shows what is blank in the log; the same command again takes it out.")
+    if as_json:
+        json_out({"digests": done.digests, "blanked": len(done.new), "log": {"position": done.position}})
+        return
+    new, before = len(done.new), len(done.digests) - len(done.new)
+    said = f"{new} record is blank now" if new == 1 else f"{new} records are blank now"
+    line(said + (f", {before} {'was' if before == 1 else 'were'} before" if before else ""))
 
 
 def keys(found_keys: Json, *, as_json: bool) -> None:

@@ -35,11 +35,12 @@ from indexer.projections.rows import (
     read_versions,
     records_of,
     versions_at,
+    versions_of,
 )
 from indexer.sql import Row, upsert, upsert_whole
 from indexer.verdict import Problem
-from indexer.versions import Place, Version, all_problems, fold, place
-from schemas.events import ListingEvent, Recorded, SourceConfigured, SourceRemoved, WithRecord
+from indexer.versions import Place, Version, all_problems, fold, place, without_record
+from schemas.events import DecisionRedacted, ListingEvent, Recorded, SourceConfigured, SourceRemoved, WithRecord
 from schemas.names import Digest, ServerName, SourceName, document_id
 
 _RULES = (
@@ -133,19 +134,19 @@ def _apply_sources(connection: Connection, build: int, events: Sequence[Recorded
 
 def _news(connection: Connection, build: int, events: Sequence[Recorded]) -> _News:
     """What events bring, given what the rows hold before them."""
-    of_listings = [(place(e.event), e) for e in events if isinstance(e.event, ListingEvent)]
-    versions = versions_at(connection, build, {where for where, _ in of_listings})
+    of_listings = [e.event for e in events if isinstance(e.event, ListingEvent)]
+    redacted = {e.event.digest for e in events if isinstance(e.event, DecisionRedacted)}
+    versions = versions_at(connection, build, {place(event) for event in of_listings})
+    versions |= versions_of(connection, build, redacted)
     after: dict[Place, Version] = {}
     named: dict[ServerName, int] = {}
-    for where, recorded in of_listings:
-        before = versions.get(where)
-        version = fold(before, recorded)
-        for touching in (before, version):
-            if touching is not None:
-                named[touching.name] = recorded.position
-        if version is not None:
+    for recorded in events:
+        for where, version in _moved(versions, recorded):
+            if where in versions:
+                named[versions[where].name] = recorded.position
+            named[version.name] = recorded.position
             versions[where] = after[where] = version
-    records = {e.event.digest: e.event.record for _, e in of_listings if isinstance(e.event, WithRecord)}
+    records = {event.digest: event.record for event in of_listings if isinstance(event, WithRecord)}
     variants = _variants(connection, build, named)
     touched = {
         name: max(named.get(one, 0) for one in group) if len(group) > 1 else named[name]
@@ -156,6 +157,19 @@ def _news(connection: Connection, build: int, events: Sequence[Recorded]) -> _Ne
     for version in after.values():
         by_name.setdefault(version.name, []).append(version)
     return _News(after, by_name, records, touched, variants)
+
+
+def _moved(versions: Mapping[Place, Version], recorded: Recorded) -> list[tuple[Place, Version]]:
+    """The versions that an event touches, after it."""
+    event = recorded.event
+    if isinstance(event, ListingEvent):
+        where = place(event)
+        version = fold(versions.get(where), recorded)
+        return [] if version is None else [(where, version)]
+    if isinstance(event, DecisionRedacted):
+        blank = [one for one in versions.values() if one.digest == event.digest]
+        return [(one.place, without_record(one, recorded.position)) for one in blank]
+    return []
 
 
 def _nothing_new(

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, bindparam, delete, select
 
+from indexer.blanking import BLANK
 from indexer.sql import among, given
 from indexer.store import RECORDS
 from indexer.tables import CatalogueEntryRow, CatalogueSourceRow, CatalogueVersionRow, table
@@ -61,6 +62,17 @@ def versions_at(connection: Connection, build: int, places: Collection[Place]) -
     return {version.place: version for version in versions}
 
 
+def versions_of(connection: Connection, build: int, digests: Collection[Digest]) -> dict[Place, Version]:
+    """The versions whose record has one of some digests; of what is seldom asked, so no index has them."""
+    if not digests:
+        return {}
+    of_digests = among(connection.dialect.name, "digests", VERSIONS.c.digest)
+    wanted = select(*_VERSION_COLUMNS).where(VERSIONS.c.build == build, of_digests)
+    rows = connection.execute(wanted, given("digests", [(one,) for one in digests]))
+    versions = (Version(*row) for row in rows)
+    return {version.place: version for version in versions}
+
+
 def names_folded(connection: Connection, build: int, folded: Collection[str]) -> list[tuple[ServerName, str]]:
     """The names of entries that are some texts but for their case, each with the text."""
     if not folded:
@@ -74,7 +86,7 @@ def records_of(connection: Connection, digests: Collection[Digest]) -> dict[Dige
     if not digests:
         return {}
     rows = connection.execute(_records_of(connection.dialect.name), given("digests", [(one,) for one in digests]))
-    return {row.digest: read_json(row.text) for row in rows}
+    return {row.digest: read_json(row.text) for row in rows if row.text != BLANK}
 
 
 def names_listed(connection: Connection, build: int, sources: list[SourceName]) -> Iterator[list[ServerName]]:

@@ -147,6 +147,13 @@ def drop_build(database: Database) -> None:
         rows.clear(connection, keep=[live_build(connection)])
 
 
+def drop_unfinished(database: Database) -> None:
+    """Drops what a rebuild left that ended half-way; one that goes on is let be."""
+    with database.try_lock("catalogue.next") as free:
+        if free:
+            drop_build(database)
+
+
 def _step(
     connection: Connection,
     checkpoint: Checkpoint,

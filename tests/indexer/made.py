@@ -19,6 +19,7 @@ from schemas.about import OFFICIAL, read_about
 from schemas.events import (
     AnyEvent,
     DecisionApproved,
+    DecisionRedacted,
     ListingChanged,
     ListingEvent,
     ListingObserved,
@@ -138,7 +139,7 @@ def stream_of(event: AnyEvent) -> StreamId:
     """The stream that an event goes to."""
     if isinstance(event, ListingEvent):
         return listing_stream(event.source, event.key)
-    if isinstance(event, DecisionApproved):
+    if isinstance(event, DecisionApproved | DecisionRedacted):
         return decisions_stream()
     return crawls_stream(event.source)
 

@@ -362,17 +362,18 @@ def test_what_is_held_is_found_by_its_whole_key(sqlite: Database) -> None:
     def note(_c: object, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
         sent.append((statement, parameters))
 
-    places = [(one.key, slot(one.version)) for one in SEEN_NEW]
+    digests = {(one.key, slot(one.version)): digest(one.record) for one in SEEN_NEW}
     with sqlite.read() as connection:
         event.listen(connection.engine, "before_cursor_execute", note)
-        read_past(connection, SOURCE, places)
+        read_past(connection, SOURCE, digests)
         event.remove(connection.engine, "before_cursor_execute", note)
         (statement, parameters) = sent[-1]
         plan = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
     searches = [step for step in plan if step.startswith("SEARCH")]
-    assert len(searches) == 2
+    assert len(searches) == 3
     assert searches[0].endswith("(source=? AND key=? AND slot=?)")
     assert searches[1].endswith("(stream=?)")
+    assert searches[2].endswith("(digest=?)")
 
 
 def test_the_longest_names_and_versions_are_kept(database: Database) -> None:

@@ -1,0 +1,69 @@
+"""Takes raw records out of the log, for good: their events stay, and so does the digest.
+
+A blanked record is a row of `records` without text. So whoever reads it knows that it is not lost, and whoever appends
+it again writes nothing over it.
+"""
+
+from collections.abc import Collection, Iterator
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Select, select, update
+
+from indexer import sql
+from indexer.tables import EventRow, RecordRow, RedactionRow, StreamRow, table
+from indexer.text import ascii_json, read_json
+from schemas.names import Digest, Position
+
+EVENTS, RECORDS, STREAMS = table(EventRow), table(RecordRow), table(StreamRow)
+REDACTIONS = table(RedactionRow)
+
+BLANK = ""
+"""The text of a record that was blanked; every other is JSON."""
+
+
+def blank(connection: Connection, digests: Collection[Digest]) -> None:
+    """Blanks some records wherever the log has their text, and wherever it is to get it."""
+    sql.insert_missing(connection, REDACTIONS, [{"digest": one} for one in digests])
+    sql.upsert(connection, RECORDS, [{"digest": one, "text": BLANK} for one in digests])
+    for position, data in list(quarantined(connection, digests)):
+        connection.execute(
+            update(EVENTS)
+            .where(EVENTS.c.position == position)
+            .values(data=ascii_json({**data, "text": BLANK, "redacted": True}))
+        )
+
+
+def blanked(connection: Connection, digests: Collection[Digest]) -> set[Digest]:
+    """Those of some records that were blanked."""
+    if not digests:
+        return set()
+    return set(connection.scalars(_among(connection.dialect.name), sql.given("digests", [(one,) for one in digests])))
+
+
+def quarantined(connection: Connection, digests: Collection[Digest]) -> Iterator[tuple[Position, dict[str, Any]]]:
+    """The events that put some records into quarantine: where each is in the log, and its data."""
+    wanted = set(digests)
+    for row in connection.execute(_QUARANTINED):
+        data = _read(row.data)
+        if data.get("digest") in wanted:
+            yield row.position, data
+
+
+def _read(data: str) -> dict[str, Any]:
+    try:
+        found = read_json(data)
+    except ValueError:  # damaged; `verify` says so
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@cache
+def _among(dialect: str) -> Select[Any]:
+    return select(REDACTIONS.c.digest).where(sql.among(dialect, "digests", REDACTIONS.c.digest))
+
+
+_QUARANTINED = select(EVENTS.c.position, EVENTS.c.data).where(
+    EVENTS.c.stream.in_(select(STREAMS.c.stream).where(STREAMS.c.stream.startswith("crawls/"))),
+    EVENTS.c.type == "record.quarantined",
+)

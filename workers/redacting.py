@@ -1,0 +1,36 @@
+"""What `redact` does besides the decision: the records go from all that was made of them, too."""
+
+from dataclasses import dataclass
+
+from indexer.errors import IndexRefused, IndexUnavailable
+from indexer.projections import documents, runner
+from indexer.redaction import Redaction, redact
+from schemas.names import ServerName
+from workers.wiring import Wiring
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What was redacted, and why the index may still show it; None where it does not."""
+
+    redaction: Redaction
+    index_error: str | None
+
+
+def redact_records(wiring: Wiring, wanted: ServerName, reason: str) -> Gone:
+    """Blanks records in the log, then brings catalogue, index and files over it; each step may be done again.
+
+    Raises NotFound where there is no such record.
+    """
+    database = wiring.database
+    with database.write() as connection:
+        done = redact(connection, wanted, reason=reason, at=wiring.clock())
+    runner.catch_up(database)
+    runner.drop_unfinished(database)
+    error: str | None = None
+    try:
+        documents.catch_up(database, wiring.index())
+    except (IndexUnavailable, IndexRefused) as refused:
+        error = str(refused)
+    database.compact()
+    return Gone(done, error)
