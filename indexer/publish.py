@@ -51,7 +51,7 @@ def publish(database: Database, send: Send, *, enough: Callable[[], bool] = lamb
             withheld = not_republished(connection)
         if not page:
             return True
-        send([one for one in page if not (_from_a_source(one) and one.event.source in withheld)])
+        send([one for one in page if not _came_from(withheld, one)])
         with database.write() as connection:
             write_checkpoint(connection, Checkpoint(EXCHANGE, page[-1].position, "", NAME))
         if enough():
@@ -168,9 +168,10 @@ def _patience(url: str) -> dict[str, Any]:
     return {"socket_timeout": WAIT_SECONDS, "socket_connect_timeout": CONNECT_SECONDS}
 
 
-def _from_a_source(recorded: Recorded) -> bool:
-    """Whether an event holds what a source wrote."""
-    return isinstance(recorded.event, ListingEvent | RecordQuarantined | RecordReleased)
+def _came_from(sources: frozenset[SourceName], recorded: Recorded) -> bool:
+    """Whether an event holds what one of some sources wrote."""
+    event = recorded.event
+    return isinstance(event, ListingEvent | RecordQuarantined | RecordReleased) and event.source in sources
 
 
 def _configured_last(connection: Connection, source: SourceName) -> str | None:

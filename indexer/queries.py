@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, and_, case, func, or_, select
 
 from indexer.crawls import CrawlState
 from indexer.documents import seconds, with_server_json
@@ -18,7 +18,8 @@ from indexer.projections import catalogue, runner
 from indexer.projections.rows import ENTRIES, VERSIONS, read_versions, records_of
 from indexer.projections.runner import live_build
 from indexer.quarantine import QUARANTINE
-from indexer.store import EVENTS, RECORDS, read_positions, read_streams
+from indexer.store import EVENTS, RECORDS, read_positions
+from indexer.text import ascii_json
 from indexer.versions import Version, all_problems
 from schemas.events import (
     Counts,
@@ -26,10 +27,11 @@ from schemas.events import (
     CrawlFailed,
     CrawlParked,
     CrawlStarted,
+    DecisionRedacted,
     Recorded,
     rfc3339,
 )
-from schemas.names import ServerName, SourceName, crawls_stream, document_id, listing_stream
+from schemas.names import ServerName, SourceName, crawls_stream, decisions_stream, document_id, listing_stream
 
 Json = dict[str, Any]
 EXCHANGE = "exchange"
@@ -73,12 +75,19 @@ def similar(connection: Connection, name: ServerName, limit: int = 5) -> list[st
 
 
 def history(connection: Connection, name: ServerName) -> Iterator[Recorded]:
-    """A server's events, over all sources, in the order of the log."""
+    """A server's events, over all sources, and what persons decided about it, in the order of the log."""
     query = select(VERSIONS.c.source, VERSIONS.c.key).where(
         VERSIONS.c.build == live_build(connection), VERSIONS.c.name == name
     )
     streams = [listing_stream(source, key) for source, key in connection.execute(query.distinct())]
-    return read_streams(connection, streams) if streams else iter(())
+    if not streams:
+        return
+    named = and_(EVENTS.c.stream == decisions_stream(), EVENTS.c.data.contains(ascii_json(name), autoescape=True))
+    for recorded in read_positions(
+        connection, select(EVENTS.c.position).where(or_(EVENTS.c.stream.in_(streams), named))
+    ):
+        if not isinstance(recorded.event, DecisionRedacted) or recorded.event.name == name:
+            yield recorded
 
 
 def lag(connection: Connection, checkpoint: int) -> int:

@@ -68,9 +68,7 @@ def record_page(
     assert walk is not None, "a page is recorded while a crawl is under way"
     leases.check(connection, lease)  # its row is locked before the log, as everywhere: no deadlock
     seen = distinct(page)
-    digests = {place: digest(one.record) for place, one in seen.items()}
-    past = read_past(connection, lease.source, digests)
-    decisions = [_decide(lease.source, place, one, digests[place], past) for place, one in seen.items()]
+    past, decisions = _decisions(connection, lease.source, seen)
     unidentified = quarantine.unidentified(page)
     quarantined = quarantine.meet(connection, lease.source, unidentified, walk=walk.started_at)
     appended = _append(connection, lease.source, decisions, quarantined, past, at=at, crawl=state.crawl)
@@ -104,8 +102,7 @@ def record_told(
         appended = record_withdrawn(connection, source, gone, at=at, crawl=state.crawl)
         return counted(state, Counts(withdrawn=len(appended.events))), appended
     else:
-        past = read_past(connection, source, [asked.place])
-        decisions = [_decide(source, asked.place, told, past)]
+        past, decisions = _decisions(connection, source, {asked.place: told})
         appended = _append(connection, source, decisions, [], past, at=at, crawl=state.crawl)
         candidates.forget_seen(connection, source, [asked.place])
         walk = _counted(walk, decisions, past, state.mark)
@@ -137,9 +134,7 @@ def admit(
     """
     leases.check(connection, lease)
     seen = distinct(Page(tuple(found.values()), None))
-    digests = {place: digest(one.record) for place, one in seen.items()}
-    past = read_past(connection, lease.source, digests)
-    decisions = [_decide(lease.source, place, one, digests[place], past) for place, one in seen.items()]
+    past, decisions = _decisions(connection, lease.source, seen)
     released = quarantine.let_go(connection, lease.source, list(found))
     return _append(connection, lease.source, decisions, released, past, at=at, crawl=None)
 
@@ -218,6 +213,15 @@ def _clocks(state: CrawlState, page: Page, at: datetime) -> dict[str, float | No
     if state.walk is None or state.walk.steps > 0:
         return {}
     return {"clock_ahead": None if page.served_at is None else (page.served_at - at).total_seconds()}
+
+
+def _decisions(
+    connection: Connection, source: SourceName, seen: Mapping[ListingSlot, Observation]
+) -> tuple[Past, list[Decision]]:
+    """What is held of some versions, and what their observations are given that."""
+    digests = {place: digest(one.record) for place, one in seen.items()}
+    past = read_past(connection, source, digests)
+    return past, [_decide(source, place, one, digests[place], past) for place, one in seen.items()]
 
 
 def _decide(source: SourceName, place: ListingSlot, seen: Observation, of_record: Digest, past: Past) -> Decision:

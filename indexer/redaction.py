@@ -1,18 +1,17 @@
 """A person's word that records have to go: blanked in the log, by an event that outlives every rebuild."""
 
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, or_, select, text, true
 
-from indexer.blanking import REDACTIONS, blanked, quarantined
+from indexer.blanking import blanked, quarantined
 from indexer.errors import NotFound
-from indexer.store import EVENTS, RECORDS, Write, append, last_position, read_positions
+from indexer.store import EVENTS, Write, append, last_position, read_positions
 from indexer.text import ascii_json
 from indexer.versions import server_name
-from schemas.events import DecisionRedacted, ListingEvent, Recorded
+from schemas.events import DecisionRedacted, ListingEvent
 from schemas.names import Digest, Position, ServerName, decisions_stream
 
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -34,19 +33,18 @@ def redact(connection: Connection, wanted: ServerName, *, reason: str, at: datet
     """
     _wait_for_pages(connection)
     by_digest = _DIGEST.fullmatch(wanted) is not None
-    digests = _recorded(connection, Digest(wanted)) if by_digest else _of_server(connection, wanted)
-    if not digests:
+    found = _recorded(connection, Digest(wanted)) if by_digest else _of_server(connection, wanted)
+    if not found:
         raise NotFound(
             f"No record has the digest {wanted}; `mcp-indexer history NAME --json` shows those of a server."
             if by_digest
             else f"No source ever listed a server named {wanted!r}; `mcp-indexer search` finds names by words."
         )
-    before = blanked(connection, digests)
-    new = [one for one in digests if one not in before]
-    name = None if by_digest else wanted
-    events = [DecisionRedacted(digest=one, name=name, reason=reason) for one in new]
+    before = blanked(connection, found)
+    new = [one for one in found if one not in before]
+    events = [DecisionRedacted(digest=one, name=found[one], reason=reason) for one in new]
     append(connection, [Write(decisions_stream(), event) for event in events], at=at)
-    return Redaction(digests, new, last_position(connection))
+    return Redaction(list(found), new, last_position(connection))
 
 
 def _wait_for_pages(connection: Connection) -> None:
@@ -55,26 +53,22 @@ def _wait_for_pages(connection: Connection) -> None:
         connection.execute(text("LOCK TABLE crawl_state IN EXCLUSIVE MODE"))
 
 
-def _recorded(connection: Connection, digest: Digest) -> list[Digest]:
-    """The digest, where the log has a record of it."""
-    for rows in (RECORDS, REDACTIONS):
-        if connection.scalar(select(rows.c.digest).where(rows.c.digest == digest)) is not None:
-            return [digest]
-    return [digest] if any(quarantined(connection, [digest])) else []
+def _recorded(connection: Connection, digest: Digest) -> dict[Digest, ServerName | None]:
+    """The digest, where the log has a record of it, with the server's name where a source listed it as one."""
+    listed = select(EVENTS.c.position).where(EVENTS.c.record == digest).limit(1)
+    for recorded in read_positions(connection, listed):
+        assert isinstance(recorded.event, ListingEvent), "only those carry a record"
+        return {digest: server_name(recorded.event)}
+    return {digest: None} if any(quarantined(connection, [digest])) else {}
 
 
-def _of_server(connection: Connection, name: ServerName) -> list[Digest]:
+def _of_server(connection: Connection, name: ServerName) -> dict[Digest, ServerName | None]:
     """The digests of all records by which any source ever listed a server, read from the log itself."""
     positions = select(EVENTS.c.position).where(
         EVENTS.c.record.is_not(None), or_(EVENTS.c.stream.endswith(f"/{name}", autoescape=True), _tells(name))
     )
-    return list(dict.fromkeys(_digests(read_positions(connection, positions), name)))
-
-
-def _digests(found: Iterable[Recorded], name: ServerName) -> Iterator[Digest]:
-    for recorded in found:
-        if isinstance(recorded.event, ListingEvent) and server_name(recorded.event) == name:
-            yield recorded.event.digest
+    events = (recorded.event for recorded in read_positions(connection, positions))
+    return {one.digest: name for one in events if isinstance(one, ListingEvent) and server_name(one) == name}
 
 
 def _tells(name: ServerName) -> ColumnElement[bool]:

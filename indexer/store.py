@@ -148,12 +148,6 @@ def read_all(connection: Connection, after: int = 0, *, limit: int | None = None
         left = None if left is None else left - len(page)
 
 
-def read_streams(connection: Connection, streams: Sequence[StreamId]) -> Iterator[Recorded]:
-    """The events of some streams, in the order of the log."""
-    for row in connection.execute(_SELECT.where(EVENTS.c.stream.in_(streams)).order_by(EVENTS.c.position)):
-        yield _recorded(*row)
-
-
 def read_positions(connection: Connection, positions: Select[tuple[int]]) -> Iterator[Recorded]:
     """The events at the positions that a query finds, in the order of the log."""
     query = _SELECT.where(EVENTS.c.position.in_(positions)).order_by(EVENTS.c.position)

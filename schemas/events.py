@@ -193,7 +193,7 @@ class DecisionApproved(SourceEvent):
 
 
 class DecisionRedacted(Event):
-    """A person had a record blanked, wherever it was seen and will be; `name` is the server that was meant, if any."""
+    """A person had a record blanked, wherever it was seen and will be; `name` is the server's, where it was listed."""
 
     type: Literal["decision.redacted"] = "decision.redacted"
     digest: Digest

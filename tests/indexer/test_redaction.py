@@ -341,8 +341,8 @@ def test_the_document_goes_from_the_index_and_from_the_one_that_is_being_built(
 
         def wait(self, task: int) -> None:
             super().wait(task)
-            if not seen_beside:
-                seen_beside.append(shown(self, self.next_uid))
+            if not seen_beside and (beside := shown(self, self.next_uid)):
+                seen_beside.append(beside)
                 redacted(database, NAME)
                 runner.catch_up(database)
 

@@ -13,6 +13,7 @@ from schemas.events import (
     Counts,
     CrawlCompleted,
     CrawlStarted,
+    DecisionRedacted,
     ListingChanged,
     ListingEvent,
     ListingObserved,
@@ -27,7 +28,7 @@ from schemas.events import (
     read_event,
     rfc3339,
 )
-from schemas.names import CrawlId, Digest, ListingKey, Position, Revision, SourceName, StreamId
+from schemas.names import CrawlId, Digest, ListingKey, Position, Revision, ServerName, SourceName, StreamId
 
 SOURCE = SourceName("official")
 TIME = datetime(2026, 8, 1, 12, 30, 1, 500, tzinfo=UTC)
@@ -43,7 +44,7 @@ OBSERVED = ListingObserved(
 NAMES = {
     *("listing.observed", "listing.changed", "listing.status_changed", "listing.withdrawn", "listing.returned"),
     *("record.quarantined", "record.released", "crawl.started", "crawl.completed", "crawl.parked", "crawl.failed"),
-    *("source.configured", "source.removed"),
+    *("source.configured", "source.removed", "decision.redacted"),
 }
 
 
@@ -75,6 +76,7 @@ def test_an_event_cannot_be_changed() -> None:
         CrawlCompleted(source=SOURCE, mode="audit", counts=Counts(new=2), seconds=1.5, mark=TIME, missed=0, silent=1),
         SourceConfigured(source=SOURCE, kind="registry", trust=5, include=("a", "b"), enabled=False),
         SourceRemoved(source=SOURCE),
+        DecisionRedacted(digest=Digest("d"), name=ServerName("com.example/a"), reason="holds a key"),
     ],
 )
 def test_an_event_is_read_back_from_its_data(event: AnyEvent) -> None:
@@ -95,6 +97,12 @@ def test_what_an_upstream_chose_keeps_its_type(value: Any) -> None:
 
 def test_fields_that_a_newer_program_added_are_passed_over() -> None:
     assert read_event("listing.observed", {**event_data(OBSERVED), "mood": "good"}) == OBSERVED
+
+
+def test_a_redaction_is_about_its_server_or_else_its_record() -> None:
+    redacted = DecisionRedacted(digest=Digest("d"), name=ServerName("com.example/a"), reason="gone")
+    assert cloud_event(recorded(redacted))["subject"] == "com.example/a"
+    assert cloud_event(recorded(redacted.model_copy(update={"name": None})))["subject"] == "d"
 
 
 def test_fields_that_an_older_program_did_not_write_have_a_value() -> None:
@@ -149,6 +157,7 @@ def test_an_event_on_the_wire_is_a_cloud_event() -> None:
             "version": "1.0.0",
             "record": {"name": "com.example/a"},
             "meta": {"a": None},
+            "redacted": False,
         },
     }
 
