@@ -1,8 +1,10 @@
 """How the tables of a database are made and changed."""
 
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, insert, inspect, select, text
@@ -11,8 +13,14 @@ from indexer import migrations
 from indexer.database import Database
 from indexer.errors import ConfigurationError, StoreTooNew
 from indexer.migrations import MIGRATIONS, migrate
+from indexer.projections import runner
+from indexer.scheduling import read_schedule
 from indexer.tables import SchemaVersionRow, table
-from tests.indexer.made import appended, events, observed, process
+from indexer.verify import check_catalogue
+from schemas.events import ListingObserved, RecordQuarantined
+from tests.indexer.made import appended, crawled, events, log, observed, page, process, record, seen
+from tests.indexer.older_shapes import SHAPES, Shape
+from tests.servers import PostgresServer
 
 VERSIONS = table(SchemaVersionRow)
 
@@ -129,16 +137,80 @@ def test_a_newer_file_is_refused_byte_for_byte(tmp_path: Path) -> None:
     assert (tmp_path / "a.db").read_bytes() == (tmp_path / "before.db").read_bytes()
 
 
-def test_a_database_of_the_first_shape_gets_what_is_new_and_keeps_what_it_has(database: Database) -> None:
-    appended(database, observed())
-    with database.write() as connection:
-        connection.execute(text("INSERT INTO quarantine (source, digest, position, walk) VALUES ('a', 'd', 1, 7)"))
-        connection.execute(text("DROP TABLE schedule"))
-        connection.execute(text("ALTER TABLE quarantine DROP COLUMN walk"))
-        connection.execute(text("DELETE FROM schema_version WHERE version > 1"))
-    migrate(database)
-    assert "schedule" in tables(database)
-    assert applied(database) == list(range(1, len(MIGRATIONS) + 1))
+def shape(database: Database) -> dict[str, Any]:
+    """Every table: its columns in their order, its key, its indexes."""
     with database.read() as connection:
-        assert connection.execute(text("SELECT source, digest, walk FROM quarantine")).one() == ("a", "d", 0)
-    assert events(database) == 1
+        inspector = inspect(connection)
+        return {
+            name: (
+                [(one["name"], str(one["type"]), one["nullable"]) for one in inspector.get_columns(name)],
+                inspector.get_pk_constraint(name)["constrained_columns"],
+                sorted((one["name"], one["column_names"], one["unique"]) for one in inspector.get_indexes(name)),
+            )
+            for name in inspector.get_table_names()
+        }
+
+
+@pytest.fixture(params=SHAPES, ids=lambda one: f"{one.version}: {one.name}")
+def before(request: pytest.FixtureRequest) -> Shape:
+    """Each older shape in turn."""
+    one: Shape = request.param
+    return one
+
+
+@pytest.fixture
+def older(before: Shape, database_url: str) -> Iterator[Database]:
+    """A database that an older program made, brought to this one's version."""
+    database = Database(database_url)
+    with database.write() as connection:
+        before.make(connection)
+    migrate(database)
+    yield database
+    database.close()
+
+
+def test_every_older_version_has_its_shape() -> None:
+    assert {one.version for one in SHAPES} == set(range(1, len(MIGRATIONS)))
+
+
+def test_an_older_shape_becomes_todays(older: Database, postgres_server: PostgresServer, tmp_path: Path) -> None:
+    name = postgres_server.create_database()
+    fresh = Database(f"sqlite:///{tmp_path / 'fresh.db'}" if older.is_sqlite else postgres_server.database_url(name))
+    migrate(fresh)
+    assert shape(older) == shape(fresh)
+    assert applied(older) == applied(fresh)
+    fresh.close()
+    postgres_server.drop_database(name)
+
+
+def test_what_an_older_program_recorded_is_there_and_gone_on_from(older: Database) -> None:
+    observed, quarantined = log(older)[1:]
+    assert isinstance(observed.event, ListingObserved)
+    assert observed.event.record["description"] == "An older one"
+    assert isinstance(quarantined.event, RecordQuarantined)
+    assert quarantined.event.text == '{"a":1}'
+    assert [one.position for one in log(older)] == [1, 2, 3]
+    with older.read() as connection:
+        assert connection.execute(text("SELECT source, digest, walk FROM quarantine")).one()[:2] == ("official", "d2")
+        assert connection.scalar(text("SELECT lease FROM crawl_state")) == 4
+        assert connection.scalar(text("SELECT digest FROM held")) == "d1"
+    again = record("com.example/a", "1.0.0", description="A newer one")
+    crawled(older, [page(seen(again), seen(record("com.example/b")))], audit=True)
+    assert [one.event.type for one in log(older, 3)] == ["listing.changed", "listing.observed"]
+    assert [one.revision for one in log(older, 3)] == [2, 1]
+
+
+def test_what_a_person_said_outlives_a_migration(before: Shape, older: Database) -> None:
+    with older.read() as connection:
+        paused = [name for name, one in read_schedule(connection).items() if one.paused]
+    assert paused == (["official"] if "schedule" in before.tables else [])
+
+
+def test_views_are_built_anew_from_the_log(older: Database) -> None:
+    with older.read() as connection:
+        assert runner.read_checkpoint(connection, runner.LIVE) is None
+        assert connection.scalar(text("SELECT count(*) FROM catalogue_versions")) == 0
+    runner.catch_up(older)
+    found = check_catalogue(older)
+    assert found.digest == found.expected
+    assert found.entries == 1
