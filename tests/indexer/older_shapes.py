@@ -55,6 +55,13 @@ LOOKED_AT_TWICE = {
     "seen": """source {text} NOT NULL, key {text} NOT NULL, slot {text} NOT NULL, PRIMARY KEY (source, key, slot)""",
 }
 
+SEEN_FROM_THE_RECORD = {
+    "catalogue_versions": """build INTEGER NOT NULL, source {text} NOT NULL, key {text} NOT NULL, slot {text} NOT NULL,
+        name {text} NOT NULL, version {text}, digest {text} NOT NULL, status {text} NOT NULL, status_message {text},
+        published_at BIGINT, updated_at BIGINT, first_seen_at BIGINT NOT NULL, position BIGINT NOT NULL,
+        withdrawn BOOLEAN NOT NULL, valid BOOLEAN NOT NULL, PRIMARY KEY (build, source, key, slot)"""
+}
+
 CONFIGURED = (
     '{"source":"official","kind":"registry","trust":100,"include":[],"exclude":[],"enabled":true,"republish":true}'
 )
@@ -77,9 +84,7 @@ ROWS = (
     "INSERT INTO budgets (host, next_at) VALUES ('registry.example', 12.5)",
     "INSERT INTO checkpoints (name, position, fingerprint, target) VALUES ('catalogue', 3, 'f', '1')",
     "INSERT INTO checkpoints (name, position, fingerprint, target) VALUES ('documents', 3, 'f', 'made then')",
-    """INSERT INTO catalogue_versions (build, source, key, slot, name, version, digest, status, first_seen_at, position,
-    withdrawn, valid, problems) VALUES (1, 'official', 'com.example/a', '1.0.0', 'com.example/a', '1.0.0', 'd1',
-    'active', 1, 2, FALSE, FALSE, '[]')""",
+    """INSERT INTO catalogue_sources (build, source, position, config) VALUES (1, 'official', 1, '{"trust":100}')""",
 )
 
 
@@ -134,6 +139,14 @@ SHAPES = (
         FIRST | WALKED | SCHEDULED | FOLDED | LOOKED_AT_TWICE,
         INDEXES | FOLDED_INDEX,
         (*BY_KEY, "candidates", "seen"),
+        (*PAUSED, *UNSEEN),
+    ),
+    Shape(
+        "problems seen from the record",
+        6,
+        FIRST | WALKED | SCHEDULED | FOLDED | LOOKED_AT_TWICE | SEEN_FROM_THE_RECORD,
+        INDEXES | FOLDED_INDEX,
+        (*BY_KEY, "candidates", "seen", "catalogue_versions"),
         (*PAUSED, *UNSEEN),
     ),
 )

@@ -209,7 +209,7 @@ def test_what_a_person_said_outlives_a_migration(before: Shape, older: Database)
 def test_views_are_built_anew_from_the_log(older: Database) -> None:
     with older.read() as connection:
         assert runner.read_checkpoint(connection, runner.LIVE) is None
-        assert connection.scalar(text("SELECT count(*) FROM catalogue_versions")) == 0
+        assert connection.scalar(text("SELECT count(*) FROM catalogue_sources")) == 0
     runner.catch_up(older)
     found = check_catalogue(older)
     assert found.digest == found.expected

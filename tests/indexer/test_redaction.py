@@ -154,8 +154,8 @@ def test_nothing_is_said_against_what_is_blank(database: Database) -> None:
     runner.catch_up(database)
     with database.read() as connection:
         standing = standings(connection)[SOURCE]
-        problems = connection.scalar(select(VERSIONS.c.problems).where(VERSIONS.c.name == NAME))
-    assert (standing.versions, standing.invalid, problems) == (2, 1, "[]")
+        said = connection.execute(select(VERSIONS.c.valid, VERSIONS.c.redacted).where(VERSIONS.c.name == NAME)).one()
+    assert (standing.versions, standing.invalid, tuple(said)) == (2, 1, (True, True))
 
 
 def test_the_same_record_again_stays_blank(database: Database) -> None:
