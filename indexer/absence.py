@@ -41,7 +41,7 @@ class AskFor:
     surely_there: bool = False
 
 
-Told = Observation | Literal["gone", "unknown"]
+Told = Observation | Literal["there", "gone", "unknown"]
 """What a source says of one version that it is asked for by itself."""
 
 

@@ -75,7 +75,7 @@ def record_page(
     if quarantined and appended is not None:
         quarantine.keep(connection, appended, walk=walk.started_at)
 
-    walk = absence.compare(connection, lease.source, state, list(seen), last=page.next_cursor is None)
+    walk = absence.compare(connection, lease.source, state, shown(page), last=page.next_cursor is None)
     walk = _counted(walk, decisions, past, state.mark)
     more = Counts(pages=1, requests=requests, observed=len(unidentified), quarantined=len(unidentified))
     walk = advance(walk, page.next_cursor, served_at=page.served_at)
@@ -93,10 +93,12 @@ def record_told(
     assert walk.settling is not None, "it is asked at the end of a walk"
     appended = None
     if asked.surely_there:
-        settling = walk.settling.model_copy(update={"askable": isinstance(told, Observation)})
+        settling = walk.settling.model_copy(update={"askable": isinstance(told, Observation) or told == "there"})
         walk = walk.model_copy(update={"settling": settling})
     elif told == "unknown":
         candidates.cannot_tell(connection, source, asked.place)
+    elif told == "there":
+        candidates.forget_seen(connection, source, [asked.place])
     elif told == "gone":
         gone = Withdraw([asked.place], "not listed by a complete walk, and gone when asked for")
         appended = record_withdrawn(connection, source, gone, at=at, crawl=state.crawl)
@@ -146,6 +148,12 @@ def distinct(page: Page) -> dict[ListingSlot, Observation]:
         if isinstance(record, Observation):
             found.setdefault((record.key, slot(record.version)), []).append(record)
     return {place: seen[0] if len(seen) == 1 else newest(seen) for place, seen in found.items()}
+
+
+def shown(page: Page) -> list[ListingSlot]:
+    """The versions that a page shows, in its order, those included that cannot be kept."""
+    told = ((one.key, one.version) if isinstance(one, Observation) else one.version_of for one in page.records)
+    return list(dict.fromkeys((one[0], slot(one[1])) for one in told if one is not None))
 
 
 def read_past(connection: Connection, source: SourceName, digests: Mapping[ListingSlot, Digest]) -> Past:

@@ -33,13 +33,16 @@ class Unidentified(NamedTuple):
     """A record that no listing can be found for, with the reason.
 
     `item` is all that the source wrote, to be kept; `record` the part by which it is the same record again, without
-    what the source says about it. Where `whole` is told, `item` is only the beginning, as ASCII text.
+    what the source says about it. Where `whole` is told, `item` is only the beginning, as ASCII text. `version_of` is
+    the listing and the version that it says it is, where it says so and cannot be kept as such: that one is listed,
+    whatever is wrong with it.
     """
 
     item: Any
     reason: str
     record: Any
     whole: Whole | None = None
+    version_of: tuple[ListingKey, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from workers.source import Source
 
 
 def look(source: Source, place: ListingSlot) -> Told:
-    """What a source says of one version; "unknown" where it cannot be asked, or answers something else.
+    """What a source says of one version: "there" where it has it in a form that cannot be kept, "unknown" where it
+    cannot be asked, or answers something else.
 
     Raises SourceUnavailable.
     """
@@ -20,5 +21,7 @@ def look(source: Source, place: ListingSlot) -> Told:
         return "gone"
     except (SourceRefused, SourceMalformed):
         return "unknown"
-    asked_for = isinstance(found, Observation) and (found.key, slot(found.version)) == place
-    return found if isinstance(found, Observation) and asked_for else "unknown"
+    told = (found.key, found.version) if isinstance(found, Observation) else found.version_of
+    if told is None or (told[0], slot(told[1])) != place:
+        return "unknown"
+    return found if isinstance(found, Observation) else "there"

@@ -53,6 +53,7 @@ class Upstream:
     listed: list[Version] = field(default_factory=list)
     hidden: dict[Version, str] = field(default_factory=dict)
     """What it lists no more and still has, with a status."""
+    too_large: list[Version] = field(default_factory=list)
     page_size: int = 5
     ordered: bool = True
     refuses_to_look: BaseException | None = None
@@ -71,7 +72,14 @@ class Upstream:
         rows = [] if since is not None else sorted(self.listed) if self.ordered else list(self.listed)
         shown = rows[start : start + self.page_size]
         more = start + self.page_size < len(rows)
-        return Page(tuple(map(seen, shown)), Cursor(str(start + self.page_size)) if more else None, START)
+        return Page(tuple(map(self.show, shown)), Cursor(str(start + self.page_size)) if more else None, START)
+
+    def show(self, version: Version, status: str = "active") -> Observation | Unidentified:
+        found = seen(version, status)
+        if version in self.too_large:
+            version_of = (found.key, version[1])
+            return Unidentified(found.record, "the record is too large", found.record, version_of=version_of)
+        return found
 
     def look(self, key: str, version: Any) -> Observation | Unidentified:
         self.requests += 1
@@ -79,9 +87,9 @@ class Upstream:
         if self.refuses_to_look is not None:
             raise self.refuses_to_look
         if (key, version) in self.listed:
-            return seen((key, version))
+            return self.show((key, version))
         if (key, version) in self.hidden:
-            return seen((key, version), self.hidden[key, version])
+            return self.show((key, version), self.hidden[key, version])
         raise SourceGone("404")
 
 
@@ -163,6 +171,19 @@ def test_what_is_there_when_asked_for_stays_with_what_it_says_of_itself(watched:
     assert (outcome.status, counts.withdrawn) == ("completed", 0)
     assert (counts.observed, counts.unchanged, counts.status_changed) == (10, 9, 1)
     assert (watched.withdrawn, watched.left_over) == ([], 0)
+
+
+def test_what_is_listed_in_a_form_that_cannot_be_kept_is_listed(watched: Watched) -> None:
+    watched.upstream.listed = tools(*range(10))
+    watched.audit()
+    watched.upstream.too_large = tools(4, 9)
+    for _ in range(3):
+        outcome = watched.audit()
+        assert (outcome.counts.withdrawn, outcome.counts.quarantined, outcome.counts.unchanged) == (0, 2, 8)
+    watched.upstream.listed = tools(*range(9))
+    watched.upstream.hidden[tools(9)[0]] = "active"  # known by itself, still too large
+    assert watched.audit().counts.withdrawn == 0
+    assert watched.left_over == 0
 
 
 def test_what_comes_back_comes_back(watched: Watched) -> None:

@@ -40,6 +40,8 @@ LONGEST_CURSOR = 4096
 _NO_LIMIT = 1 << 31
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
 _NOT_PRINTED = re.compile("[^ -~]")
+_POSITION = re.compile(r"([\w.-]+/[\w.-]+):(.+)", re.ASCII | re.DOTALL)
+"""A cursor as the official registry writes it: the last version's name and version."""
 _CURSORS = ("nextCursor", "next_cursor")
 
 
@@ -234,8 +236,15 @@ def parse_skimmed(skimmed: Skimmed, cursor: Cursor | None, *, where: str = "the 
     metadata = {"metadata": parse(skimmed.metadata)}
     beginning = _NOT_PRINTED.sub(lambda found: json.dumps(found[0])[1:-1], skimmed.beginning.decode(errors="replace"))
     reason = f"the record takes {skimmed.size:,} bytes, more than is read of any"
-    record = Unidentified(beginning, reason, beginning, Whole(skimmed.size, Digest(skimmed.sha256)))
-    return Page((record,), _next_cursor(metadata, True, cursor, where))
+    following = _next_cursor(metadata, True, cursor, where)
+    whole = Whole(skimmed.size, Digest(skimmed.sha256))
+    return Page((Unidentified(beginning, reason, beginning, whole, _version_before(following)),), following)
+
+
+def _version_before(cursor: Cursor | None) -> tuple[ListingKey, str] | None:
+    """The version that a page ended with, where its cursor says so."""
+    found = None if cursor is None else _POSITION.fullmatch(cursor)
+    return None if found is None else (ListingKey(storable(found[1])), found[2])
 
 
 def _next_cursor(value: dict[str, Any], full: bool, asked: Cursor | None, where: str) -> Cursor | None:
@@ -273,30 +282,22 @@ def _refuse_unknown_cursor(said: dict[str, Any], full: bool, where: str) -> None
 def observe(item: Any) -> Observation | Unidentified:
     """One item of a list, mapped."""
     record, meta = unwrap(item)
-    refused = _refused(record, meta)
-    if refused is not None:
-        return Unidentified(item, refused, record if isinstance(record, dict) else item)
-    name, version = identify(record), _version(record)
-    assert name is not None, "what has no name is refused"
-    return Observation(ListingKey(storable(name)), name, version, record, meta, read_about(meta))
-
-
-def _refused(record: Any, meta: Any) -> str | None:
-    """Why no listing can be found for a record, or none can be kept; None where one can."""
     if not isinstance(record, dict):
-        return "the record is no object"
-    name = identify(record)
+        return Unidentified(item, "the record is no object", item)
+    name, version = identify(record), _version(record)
     if name is None:
-        return "the record has no name"
-    if not fits(storable(name)):
-        return "the record's name is too long"
-    if not fits(slot(_version(record))):
-        return "the record's version is too long"
+        return Unidentified(item, "the record has no name", record)
+    key = ListingKey(storable(name))
+    if not fits(key):
+        return Unidentified(item, "the record's name is too long", record)
+    if not fits(slot(version)):
+        return Unidentified(item, "the record's version is too long", record)
     for part, what in ((record, "the record"), (meta, "what the registry says about the record")):
         size = _size(part)
         if size > LARGEST_RECORD:
-            return f"{what} takes {size:,} bytes, more than {LARGEST_RECORD:,}"
-    return None
+            reason = f"{what} takes {size:,} bytes, more than {LARGEST_RECORD:,}"
+            return Unidentified(item, reason, record, version_of=(key, version))
+    return Observation(key, name, version, record, meta, read_about(meta))
 
 
 def _version(record: Mapping[str, Any]) -> Any:
