@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from indexer.errors import SourceGone, SourceMalformed, SourceRefused, SourceTooLarge
+from indexer.errors import SourceMalformed, SourceTooLarge
 from schemas.about import OFFICIAL
 from schemas.names import LONGEST_NAME, Cursor, Digest
 from schemas.observations import Observation, Page, Unidentified, Whole
@@ -480,67 +480,3 @@ def test_whatever_a_list_holds_it_is_a_page_or_malformed(body: Any) -> None:
     for record in page.records:
         if isinstance(record, Observation):
             record.key.encode()
-
-
-# One version by itself
-
-
-class Looked:
-    """A registry source whose upstream has some versions at their own addresses."""
-
-    def __init__(self, answer: Callable[[httpx.Request], httpx.Response], **options: Any) -> None:
-        self.asked: list[bytes] = []
-
-        def handle(request: httpx.Request) -> httpx.Response:
-            self.asked.append(request.url.raw_path)
-            return answer(request)
-
-        fetcher = Fetcher(
-            client(None, httpx.MockTransport(handle)),
-            FreeBudget(),
-            per_minute=120,
-            clock=lambda: NOW,
-            sleep=lambda _: None,
-        )
-        self.source = Registry("https://r.test", RegistryOptions(**options), fetcher)
-
-
-def has_all(_: httpx.Request) -> httpx.Response:
-    return httpx.Response(200, stream=httpx.ByteStream(json.dumps(item()).encode()))
-
-
-@pytest.mark.parametrize(
-    ("name", "version", "path"),
-    [
-        ("io.github.acme/pdf", "1.0.0", "io.github.acme%2Fpdf/versions/1.0.0"),
-        ("a/b", "2025.11.26+pr150", "a%2Fb/versions/2025.11.26%2Bpr150"),
-        ("a/b", "1.0.1º", "a%2Fb/versions/1.0.1%C2%BA"),
-        ("a/b", "{{VERSION}}", "a%2Fb/versions/%7B%7BVERSION%7D%7D"),
-        ("a/b", "50%2F of it?#", "a%2Fb/versions/50%252F%20of%20it%3F%23"),
-    ],
-)
-def test_a_version_is_asked_for_at_its_own_address(name: str, version: str, path: str) -> None:
-    looked = Looked(has_all)
-    assert isinstance(looked.source.look(name, version), Observation)
-    assert looked.asked == [f"/v0.1/servers/{path}?include_deleted=true".encode()]
-
-
-def test_deleted_ones_are_not_asked_for_where_the_registry_refuses_that() -> None:
-    looked = Looked(has_all, include_deleted=False, path="/v0/servers")
-    looked.source.look("a/b", "1")
-    assert looked.asked == [b"/v0/servers/a%2Fb/versions/1"]
-
-
-@pytest.mark.parametrize("status", [404, 410, 451])
-def test_a_version_that_is_gone_is_gone(status: int) -> None:
-    looked = Looked(lambda _: httpx.Response(status, stream=httpx.ByteStream(b"{}")))
-    with pytest.raises(SourceGone):
-        looked.source.look("a/b", "1")
-
-
-@pytest.mark.parametrize(("name", "version"), [("a/b", ""), ("a/b", None), ("a/b", 5), ("a/b", ".."), ("a\x00", "1")])
-def test_what_has_no_address_is_not_asked_for(name: str, version: Any) -> None:
-    looked = Looked(has_all)
-    with pytest.raises(SourceRefused, match="no address"):
-        looked.source.look(name, version)
-    assert looked.asked == []
