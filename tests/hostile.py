@@ -17,6 +17,7 @@ class HostileServer:
 
     def __init__(self, reply: Reply) -> None:
         self.targets: list[str] = []
+        self.heads: list[str] = []
         self._reply = reply
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
@@ -55,6 +56,7 @@ class HostileServer:
                 head += more
             target = head.split(b" ", 2)[1].decode() if head else ""
             self.targets.append(target)
+            self.heads.append(head.decode("latin-1"))
             for piece in self._reply(target):
                 connection.sendall(piece)
 

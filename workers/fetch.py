@@ -221,7 +221,7 @@ class Fetcher:
         return read(response, self._shown(target), deadline)
 
     def _later(self, response: httpx.Response, target: Target, rest: float | None) -> FailedError | SourceUnavailable:
-        why = _status(response)
+        why = self._status(response)
         if rest is None:
             return FailedError(why)
         self._budget.rest(target.host, rest)
@@ -237,16 +237,15 @@ class Fetcher:
         kind = SourceGone if status in GONE else SourceRefused
         said = self._reader.words(response, deadline)
         todo = _TODO.get(status, "check the source's url and options")
-        return kind(f"{self._shown(target)}: {_status(response)}{f', {said!r}' if said else ''}; {todo}")
+        return kind(f"{self._shown(target)}: {self._status(response)}{f', {said!r}' if said else ''}; {todo}")
 
     def _given_up(self, target: Target, failures: int, failed: FailedError) -> McpIndexerError:
         later = "" if failed.stays is SourceMalformed else "try again later, or "
         times = "once" if failures == 1 else f"{failures} times, the last time"
         return failed.stays(f"{self._shown(target)}: failed {times}: {failed.why}; {later}check the source's url")
 
+    def _status(self, response: httpx.Response) -> str:
+        return printable(self._masking.hide(f"{response.status_code} {response.reason_phrase}".strip())[:100])
+
     def _shown(self, target: Target) -> str:
         return self._targets.shown(target)
-
-
-def _status(response: httpx.Response) -> str:
-    return printable(f"{response.status_code} {response.reason_phrase}".strip()[:100])

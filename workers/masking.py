@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 import orjson
 
@@ -38,7 +38,10 @@ class Masking:
         return body
 
     def address(self, url: str) -> str:
-        """A URL as it may be shown: without secrets, in one line, and not too long."""
+        """A URL as it may be shown: without secrets however they are encoded, in one line, and not too long."""
+        decoded = unquote(url)
+        if any(secret in decoded for secret in self._secrets):
+            url = decoded
         bare, question, query = url.partition("?")
         if question:
             query = "&".join(_parameter(pair) for pair in query.split("&"))

@@ -229,12 +229,14 @@ def test_the_schema_is_one_object(home: Home) -> None:
 def test_status_says_where_everything_stands(either: Home) -> None:
     (never,) = either.run("status", "--json").object["sources"]
     assert (never["state"], never["last_completed"], never["versions"]) == ("never", None, 0)
+    assert never["due_because"] == "it was never crawled to its end"
     position = either.crawl()["log"]["position"]
     status = either.run("status", "--json").object
     (source,) = status["sources"]
     assert (source["name"], source["kind"], source["state"]) == ("official", "registry", "fresh")
     assert (source["listings"], source["versions"], source["holder"]) == (NAMES, VERSIONS, None)
     assert source["last_completed"] < source["next_due"]
+    assert source["due_because"] == "every 1h"
     assert source["last_completed"].endswith("Z")
     assert status["log"] == {"position": position}
     assert {(one["name"], one["checkpoint"], one["lag"]) for one in status["projections"]} == {
