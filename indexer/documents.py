@@ -1,10 +1,11 @@
 """An entry as the document that the index holds. Pure."""
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+
+import orjson
 
 from indexer.entry import Entry
 from indexer.verdict import Problem
@@ -73,7 +74,7 @@ def with_server_json(document_text: str, record_text: str | None) -> str:
     """A whole document as JSON text, from the text of its other fields and the record that the log keeps (None where
     it was lost).
     """
-    return f'{document_text[:-1]},"server_json":{json.dumps((record_text or "null").strip())}}}'
+    return f'{document_text[:-1]},"server_json":{orjson.dumps((record_text or "null").strip()).decode()}}}'
 
 
 def words(text: str) -> str:

@@ -147,9 +147,12 @@ class SearchIndex:
 
     def send(self, documents: Sequence[str], uid: str | None = None) -> int:
         """Hands over whole documents as JSON texts; gives the number of the task that will write them."""
+        return self.send_lines("\n".join(documents).encode(), uid)
+
+    def send_lines(self, documents: bytes, uid: str | None = None) -> int:
+        """The same, of documents that stand one a line."""
         with self._errors():
-            body = "\n".join(documents).encode()
-            return self._client.index(uid or self.uid).add_documents_ndjson(body, "id").task_uid
+            return self._client.index(uid or self.uid).add_documents_ndjson(documents, "id").task_uid
 
     def delete(self, ids: Sequence[str], uid: str | None = None) -> int:
         """Asks for documents to be deleted; gives the task's number."""

@@ -17,8 +17,11 @@ from indexer.search import SearchIndex
 STEP_SECONDS = 1.0
 STEP_EVENTS = 1_000
 SETTLE_SECONDS = 0.25
-SEND_ENTRIES = 500
-"""What waits is sent when it is so much and the index is idle, and when the crawl ends."""
+SEND_ENTRIES = 2_000
+SEND_SECONDS = 15.0
+"""What waits is sent while the index is idle: when it is so much, and half as much as was sent before, for every task
+costs Meilisearch as much as a thousand documents; or when it has waited so long; and when the crawl ends.
+"""
 
 
 class Indexing:
@@ -34,6 +37,7 @@ class Indexing:
         self._lock = ExitStack()
         self._filler: Filler | None = None
         self._stepped, self._waiting = time.monotonic(), 0
+        self._sent_at, self._sent = time.monotonic(), 0
         self.tail = Tail()
         self.error: str | None = None
 
@@ -62,8 +66,16 @@ class Indexing:
         if self.error is not None or (self._filler is None and not self._open()):
             return
         assert self._filler is not None, "it was just opened"
-        self._filler.push(at_least=SEND_ENTRIES)
+        sent = self._filler.push(at_least=self._enough())
+        if sent:
+            self._sent_at, self._sent = time.monotonic(), self._sent + sent
         self._settle()
+
+    def _enough(self) -> int:
+        """So many entries are worth a task now."""
+        if time.monotonic() - self._sent_at >= SEND_SECONDS:
+            return 1
+        return min(max(SEND_ENTRIES, self._sent // 2), documents.BATCH_ENTRIES)
 
     def _open(self) -> bool:
         """Takes the lock and begins to fill, where nobody else does and no rebuild is due."""

@@ -8,6 +8,7 @@ live one. Documents that somebody deletes from an index that stays are found by 
 """
 
 import hashlib
+import io
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -41,10 +42,10 @@ LOCK = "documents"
 
 BATCH_DOCUMENTS = 20_000
 BATCH_BYTES = 8 * 2**20
-BATCH_ENTRIES = 4_000
+BATCH_ENTRIES = 8_000
 """Where so many entries wait, a batch is about full."""
 IN_FLIGHT = 4
-READ_AT_ONCE = 100
+READ_AT_ONCE = 300
 DELETE_AT_ONCE = 1_000
 
 FillPoint = tuple[int, str]
@@ -60,11 +61,12 @@ def fingerprint() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What goes to the index next: whole documents, ids to delete, the position that is reached with it, and the place
-    in the catalogue's order where the next one begins.
+    """What goes to the index next: whole documents, one a line, and how many; ids to delete, the position that is
+    reached with it, and the place in the catalogue's order where the next one begins.
     """
 
-    documents: list[str]
+    documents: bytes
+    count: int
     gone: list[str]
     reached: Position
     place: FillPoint
@@ -79,20 +81,23 @@ class Filler:
         self._sent: FillPoint = (checkpoint.position, LAST_ID)
         self._flying: deque[tuple[list[int], Position]] = deque()
 
-    def push(self, *, at_least: int = 0) -> None:
+    def push(self, *, at_least: int = 0) -> int:
         """Sends what the catalogue holds beyond what was sent, if `at_least` so many entries wait and nothing is in
-        flight, or a whole batch of them; waits only for a place.
+        flight, or a whole batch of them; waits only for a place. Gives how many entries were sent.
         """
         if at_least and self._waiting() < (BATCH_ENTRIES if self._flying else at_least):
-            return
+            return 0
+        sent = 0
         for batch in self._batches():
             tasks = [self._index.delete(ids, self._uid) for ids in chunks(batch.gone, DELETE_AT_ONCE)]
             if batch.documents:
-                tasks.append(self._index.send(batch.documents, self._uid))
+                tasks.append(self._index.send_lines(batch.documents, self._uid))
             self._flying.append((tasks, batch.reached))
             self._sent = batch.place
+            sent += batch.count + len(batch.gone)
             while len(self._flying) > IN_FLIGHT:
                 self._land()
+        return sent
 
     def finish(self) -> None:
         """Sends everything, and waits until the index has it."""
@@ -134,23 +139,22 @@ class Filler:
             reached = read_checkpoint(connection, CATALOGUE)
         if reached is None or (reached.position, LAST_ID) <= self._sent:
             return
-        documents: list[str] = []
+        documents, count = io.BytesIO(), 0  # one copy of what may be 8 MiB
         gone: list[str] = []
-        size = 0
         place = self._sent
         for row in self._rows(self._sent, reached.position):
-            if size >= BATCH_BYTES or len(documents) >= BATCH_DOCUMENTS or len(gone) >= BATCH_DOCUMENTS:
+            if documents.tell() >= BATCH_BYTES or max(count, len(gone)) >= BATCH_DOCUMENTS:
                 # Another entry of the same position may follow: only what is before it is complete.
                 complete = Position(max(self.checkpoint.position, row.position - 1))
-                yield Batch(documents, gone, complete, place)
-                documents, gone, size = [], [], 0
+                yield Batch(documents.getvalue(), count, gone, complete, place)
+                documents, count, gone = io.BytesIO(), 0, []
             place = (row.position, row.id)
             if row.document is None:
                 gone.append(row.id)
             else:
-                documents.append(with_server_json(row.document, row.text))
-                size += len(documents[-1])
-        yield Batch(documents, gone, reached.position, (reached.position, LAST_ID))
+                documents.write(with_server_json(row.document, row.text).encode() + b"\n")
+                count += 1
+        yield Batch(documents.getvalue(), count, gone, reached.position, (reached.position, LAST_ID))
 
     def _rows(self, after: FillPoint, until: int) -> Iterator[Any]:
         """The entries after a place, in their order, a page at a time."""
