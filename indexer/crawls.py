@@ -5,7 +5,7 @@ because the upstream did not answer leaves the walk where it is, and the next cr
 mark.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -28,6 +28,12 @@ that the last complete one took where that is more.
 
 MOST_PAGES = 100_000
 """A walk of more is none of a registry: at a hundred a page these are ten million versions."""
+
+
+CLOCK_SLACK = timedelta(minutes=5)
+"""How far the clocks of several machines may be apart."""
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMES = ("completed_at", "full_at", "failed_at")
 
 
 class Settling(BaseModel):
@@ -148,6 +154,12 @@ class CrawlState(BaseModel):
     def failed(self) -> bool:
         """Whether the last crawl failed."""
         return self.failures > 0
+
+
+def by_clock(state: CrawlState, now: datetime) -> CrawlState:
+    """The state with what lies ahead of now as long ago: a clock noted it that has been put back since."""
+    ahead = [name for name in _TIMES if (time := getattr(state, name)) is not None and time > now + CLOCK_SLACK]
+    return state.model_copy(update=dict.fromkeys(ahead, LONG_AGO)) if ahead else state
 
 
 def asked_at(state: CrawlState, address: str) -> CrawlState:

@@ -6,13 +6,13 @@ one was parked. Nor the address that a source was asked at, leases, and who paus
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from indexer.crawls import Audited, CrawlState
+from indexer.crawls import LONG_AGO, Audited, CrawlState
 from indexer.errors import ImportRefused
 from indexer.leases import STATES, ensure_row
 from indexer.listing import about_text, micros
@@ -40,7 +40,6 @@ from schemas.events import (
 from schemas.names import Digest, SourceName, crawls_stream
 
 HELD = table(HeldRow)
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 _Quarantined = tuple[SourceName, Digest]
 

@@ -87,6 +87,7 @@ class Crawl:
     ) -> CrawlState:
         """The state with this crawl under way; the log hears of it, and how one ended that it does not go on with."""
         now, before = self._clock(), state
+        state = crawls.by_clock(state, now)
         audit = audit or (state.full_at is not None and now - state.full_at >= audit_every)
         state, new = crawls.begin(
             crawls.asked_at(state, traits.address),

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from indexer.crawls import CrawlState
+from indexer.crawls import CLOCK_SLACK, CrawlState, by_clock
 from indexer.scheduling import Scheduled
 from workers.sources_file import SourceConfig, interval_text
 
@@ -27,10 +27,11 @@ class Due:
     why: str
 
 
-def due(config: SourceConfig, state: CrawlState, scheduled: Scheduled) -> Due | None:
+def due(config: SourceConfig, state: CrawlState, scheduled: Scheduled, now: datetime) -> Due | None:
     """The next crawl of a source; None where it is disabled or paused."""
     if not config.enabled or scheduled.paused:
         return None
+    state = by_clock(state, now)
     if state.failed_at is not None:
         rest = min(config.every, FIRST_REST * (1 << min(state.failures - 1, 20)))
         times = "once" if state.failures == 1 else f"{state.failures} times in a row"
@@ -46,9 +47,9 @@ def due(config: SourceConfig, state: CrawlState, scheduled: Scheduled) -> Due | 
     return min(increment, audit, key=lambda one: one.at)
 
 
-def due_at(config: SourceConfig, state: CrawlState, scheduled: Scheduled) -> datetime | None:
+def due_at(config: SourceConfig, state: CrawlState, scheduled: Scheduled, now: datetime) -> datetime | None:
     """When the next crawl of a source is due; None where it is disabled or paused."""
-    found = due(config, state, scheduled)
+    found = due(config, state, scheduled, now)
     return None if found is None else found.at
 
 
@@ -62,8 +63,9 @@ def interval(config: SourceConfig, state: CrawlState) -> timedelta:
 
 def to_ask(config: SourceConfig, state: CrawlState, scheduled: Scheduled, *, held: bool, now: datetime) -> bool:
     """Whether a crawl of a source is to be asked for now: it is due, nobody crawls it, and nobody was just asked."""
-    at = due_at(config, state, scheduled)
-    return at is not None and at <= now and not held and now - scheduled.asked_at >= ASK_AGAIN
+    at = due_at(config, state, scheduled, now)
+    just_asked = -CLOCK_SLACK <= now - scheduled.asked_at < ASK_AGAIN
+    return at is not None and at <= now and not held and not just_asked
 
 
 def jitter(config: SourceConfig) -> timedelta:

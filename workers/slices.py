@@ -122,10 +122,10 @@ def _log_end(wiring: Wiring, outcome: Outcome) -> None:
 
 
 def _is_due(wiring: Wiring, config: SourceConfig) -> bool:
-    name = SourceName(config.name)
+    name, now = SourceName(config.name), wiring.clock()
     with wiring.database.read() as connection:
-        due = due_at(config, crawl_state(connection, name), read_schedule(connection).get(name, Scheduled()))
-    return due is not None and due <= wiring.clock()
+        due = due_at(config, crawl_state(connection, name), read_schedule(connection).get(name, Scheduled()), now)
+    return due is not None and due <= now
 
 
 def _paused(wiring: Wiring, config: SourceConfig) -> bool:

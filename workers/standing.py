@@ -45,7 +45,7 @@ def stand(connection: Connection, configs: list[SourceConfig], now: datetime) ->
         if name not in standings:
             continue
         stands = standings[name].state
-        next_one = due(config, stands, schedule.get(name, Scheduled()))
+        next_one = due(config, stands, schedule.get(name, Scheduled()), now)
         state = "paused" if next_one is None else freshness(stands, interval(config, stands), now)
         found.append(Stands(config, standings[name], next_one, state))
     return found

@@ -293,6 +293,15 @@ def test_a_walk_may_take_twice_as_long_as_the_last_one(crawls: Crawls) -> None:
     assert source.cursors == ["c"]
 
 
+def test_a_clock_that_was_put_back_does_not_keep_an_audit_away(crawls: Crawls) -> None:
+    crawls.now += 365 * DAY
+    crawls.run(FakeSource(three()))
+    crawls.now = START
+    assert crawls.run(FakeSource(three())).mode == "audit"
+    crawls.now += HOUR
+    assert crawls.run(nothing()).mode == "incremental"
+
+
 def test_an_increment_that_was_cut_gives_way_to_an_audit(crawls: Crawls) -> None:
     crawls.run(FakeSource(three()))
     crawls.run(FakeSource({None: page(5, then="z")}), pages=1)

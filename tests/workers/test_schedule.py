@@ -31,7 +31,7 @@ def test_a_source_that_was_never_crawled_is_due() -> None:
 
 def test_a_source_is_due_an_interval_after_it_was_completed() -> None:
     done = CrawlState(completed_at=NOW, full_at=NOW)
-    assert due_at(config(), done, NOTHING) == NOW + HOUR + jitter(config())
+    assert due_at(config(), done, NOTHING, NOW) == NOW + HOUR + jitter(config())
     assert not asked(done, now=NOW + HOUR - MINUTE)
     assert asked(done, now=NOW + HOUR + LARGEST_JITTER)
 
@@ -39,7 +39,7 @@ def test_a_source_is_due_an_interval_after_it_was_completed() -> None:
 def test_an_audit_that_comes_before_the_next_increment_is_waited_for_no_longer() -> None:
     often = config(every="10d", audit_every="1d")
     done = CrawlState(completed_at=NOW, full_at=NOW)
-    assert due_at(often, done, NOTHING) == NOW + DAY + jitter(often)
+    assert due_at(often, done, NOTHING, NOW) == NOW + DAY + jitter(often)
 
 
 def test_what_was_interrupted_goes_on_at_once() -> None:
@@ -49,7 +49,7 @@ def test_what_was_interrupted_goes_on_at_once() -> None:
 @pytest.mark.parametrize(("failures", "rest"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (500, 60)])
 def test_a_source_that_fails_again_rests_longer_up_to_its_interval(failures: int, rest: int) -> None:
     state = CrawlState(failures=failures, failed_at=NOW, completed_at=NOW - DAY)
-    assert due_at(config(), state, NOTHING) == NOW + rest * MINUTE
+    assert due_at(config(), state, NOTHING, NOW) == NOW + rest * MINUTE
 
 
 def quiet(changed: timedelta | None, **more: Any) -> CrawlState:
@@ -58,7 +58,7 @@ def quiet(changed: timedelta | None, **more: Any) -> CrawlState:
 
 
 def wait(state: CrawlState, **more: Any) -> timedelta:
-    found = due_at(config(audit_every="1w", **more), state, NOTHING)
+    found = due_at(config(audit_every="1w", **more), state, NOTHING, NOW)
     assert found is not None
     return found - NOW - jitter(config(**more))
 
@@ -79,7 +79,7 @@ def test_with_slowest_a_source_that_seldom_changes_is_asked_less_often_within_bo
 
 def test_however_seldom_a_source_changes_its_audit_comes_when_it_is_due() -> None:
     slow = config(slowest="3d", audit_every="1d")
-    assert due_at(slow, quiet(300 * DAY), NOTHING) == NOW + DAY + jitter(slow)
+    assert due_at(slow, quiet(300 * DAY), NOTHING, NOW) == NOW + DAY + jitter(slow)
 
 
 @given(changed=st.integers(0, 10**6), every=st.integers(1, 48), more=st.integers(0, 500))
@@ -105,14 +105,14 @@ def test_a_source_is_never_asked_more_often_than_every_nor_less_often_than_slowe
     ],
 )
 def test_it_is_said_why_a_source_is_due_when_it_is(state: CrawlState, why: str) -> None:
-    found = due(config(slowest="6h"), state, NOTHING)
+    found = due(config(slowest="6h"), state, NOTHING, NOW)
     assert found is not None
     assert found.why == why
 
 
 def test_a_paused_or_disabled_source_is_never_due() -> None:
-    assert due_at(config(), CrawlState(), Scheduled(paused=True)) is None
-    assert due_at(config(enabled=False), CrawlState(), NOTHING) is None
+    assert due_at(config(), CrawlState(), Scheduled(paused=True), NOW) is None
+    assert due_at(config(enabled=False), CrawlState(), NOTHING, NOW) is None
 
 
 def test_a_source_that_somebody_crawls_is_not_asked_for() -> None:
@@ -133,3 +133,14 @@ def test_jitter_is_the_same_each_time_and_small(name: str, hours: int) -> None:
 
 def test_sources_drift_apart() -> None:
     assert len({jitter(config(f"source-{number}")) for number in range(20)}) == 20
+
+
+def test_a_clock_that_was_put_back_keeps_nobody_waiting() -> None:
+    """What was noted by a clock that was a year ahead is as if it were long ago."""
+    later = NOW + 365 * DAY
+    assert asked(CrawlState(completed_at=later, full_at=later))
+    assert asked(CrawlState(completed_at=NOW - HOUR, full_at=later, failures=3, failed_at=later))
+    assert asked(CrawlState(), Scheduled(asked_at=later))
+    slightly = NOW + 2 * MINUTE  # another machine's clock
+    assert not asked(CrawlState(completed_at=slightly, full_at=slightly))
+    assert not asked(CrawlState(), Scheduled(asked_at=slightly))
