@@ -145,12 +145,8 @@ class SearchIndex:
         with self._errors():
             return self._client.get_tasks({**asked, "indexUids": [self.uid, self.next_uid], "limit": 1}).total
 
-    def send(self, documents: Sequence[str], uid: str | None = None) -> int:
-        """Hands over whole documents as JSON texts; gives the number of the task that will write them."""
-        return self.send_lines("\n".join(documents).encode(), uid)
-
-    def send_lines(self, documents: bytes, uid: str | None = None) -> int:
-        """The same, of documents that stand one a line."""
+    def send(self, documents: bytes, uid: str | None = None) -> int:
+        """Hands over whole documents, JSON one a line; gives the number of the task that will write them."""
         with self._errors():
             return self._client.index(uid or self.uid).add_documents_ndjson(documents, "id").task_uid
 

@@ -86,7 +86,7 @@ def repair(database: Database, index: SearchIndex, report: Report) -> None:
             with database.read() as connection:
                 wanted = expected_documents(connection, ids)
             if wanted:
-                index.wait(index.send(wanted))
+                index.wait(index.send("\n".join(wanted).encode()))
 
 
 def check_log(database: Database) -> LogReport:

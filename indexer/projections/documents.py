@@ -91,7 +91,7 @@ class Filler:
         for batch in self._batches():
             tasks = [self._index.delete(ids, self._uid) for ids in chunks(batch.gone, DELETE_AT_ONCE)]
             if batch.documents:
-                tasks.append(self._index.send_lines(batch.documents, self._uid))
+                tasks.append(self._index.send(batch.documents, self._uid))
             self._flying.append((tasks, batch.reached))
             self._sent = batch.place
             sent += batch.count + len(batch.gone)

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -99,9 +99,13 @@ def id_of(name: str) -> str:
     return document_id(ServerName(name))
 
 
+def lines(some: Iterable[dict[str, Any]]) -> bytes:
+    return "\n".join(map(json.dumps, some)).encode()
+
+
 def sent(index: SearchIndex, *some: dict[str, Any]) -> None:
     """Somebody else writes documents."""
-    index.wait(index.send([json.dumps(document) for document in some]))
+    index.wait(index.send(lines(some)))
 
 
 def test_documents_reach_the_index(database: Database, index: SearchIndex) -> None:
@@ -194,8 +198,8 @@ def test_a_change_that_moves_every_entry_to_one_position_is_sent_once(
     sends: list[int] = []
     send = SearchIndex.send
 
-    def counted(self: SearchIndex, some: list[str], uid: str | None = None) -> int:
-        sends.append(len(some))
+    def counted(self: SearchIndex, some: bytes, uid: str | None = None) -> int:
+        sends.append(len(some.splitlines()))
         return send(self, some, uid)
 
     monkeypatch.setattr(SearchIndex, "send", counted)
@@ -221,9 +225,9 @@ def test_the_checkpoint_moves_over_succeeded_tasks_only(
     runner.catch_up(database)
     send, batches = SearchIndex.send, []
 
-    def second_fails(self: SearchIndex, some: list[str], uid: str | None = None) -> int:
+    def second_fails(self: SearchIndex, some: bytes, uid: str | None = None) -> int:
         batches.append(some)
-        return send(self, ['{"id": "not an id!"}'] if len(batches) == 2 else some, uid)
+        return send(self, b'{"id": "not an id!"}' if len(batches) == 2 else some, uid)
 
     with monkeypatch.context() as patched:
         patched.setattr(documents, "BATCH_DOCUMENTS", 2)
@@ -242,7 +246,7 @@ def test_a_delete_that_fails_leaves_the_checkpoint(
     database, index = filled
     before = reached(database)
     with monkeypatch.context() as patched:
-        patched.setattr(SearchIndex, "delete", lambda self, _ids, uid=None: self.send(['{"id": "?"}'], uid))
+        patched.setattr(SearchIndex, "delete", lambda self, _ids, uid=None: self.send(b'{"id": "?"}', uid))
         with pytest.raises(IndexRefused):
             after(database, index, withdrawn(record("com.example/server-1")))
     assert reached(database) == before
@@ -374,7 +378,7 @@ def test_a_rebuilt_index_that_is_not_what_the_catalogue_says_is_not_put_in_place
     database, index = filled
     before, identity = held(index), index.identity()
     send = SearchIndex.send
-    monkeypatch.setattr(SearchIndex, "send", lambda self, some, uid=None: send(self, some[1:], uid))
+    monkeypatch.setattr(SearchIndex, "send", lambda self, some, uid=None: send(self, some.partition(b"\n")[2], uid))
     with pytest.raises(IndexRefused, match="1 missing, 0 extra, 0 different"):
         documents.rebuild(database, index)
     assert index.identity() == identity
@@ -537,13 +541,13 @@ def test_what_a_crash_left_in_the_queue_of_meilisearch_is_waited_for(
             raise Crash
         done.append(task)
         if len(done) == step:  # what comes next waits behind this
-            self.send([json.dumps({"id": str(one), "text": "many words " * 20}) for one in range(8_000)], busy)
+            self.send(lines({"id": str(one), "text": "many words " * 20} for one in range(8_000)), busy)
         succeed(self, task)
 
     busy = f"{index.uid}-busy"
     if what == "missing":
         index.drop(index.uid)
-    index.send([json.dumps({"id": str(one), "text": "many words " * 20}) for one in range(8_000)], busy)
+    index.send(lines({"id": str(one), "text": "many words " * 20} for one in range(8_000)), busy)
     with monkeypatch.context() as patched:
         patched.setattr(SearchIndex, "_succeed", crash)
         try:
@@ -711,7 +715,7 @@ def test_a_search_key_searches_and_nothing_else(filled: tuple[Database, SearchIn
     reader = SearchIndex(index.url, key, index.uid)
     assert len(reader.search("reads pdf", limit=100)["hits"]) == SERVERS
     with pytest.raises(IndexRefused):
-        reader.send(['{"id": "a"}'])
+        reader.send(b'{"id": "a"}')
     with pytest.raises(IndexRefused):
         SearchIndex(index.url, key, index.next_uid).search("server")
 
@@ -733,7 +737,7 @@ def test_waiting_for_a_task_is_patient(filled: tuple[Database, SearchIndex]) -> 
         time.sleep(seconds)
 
     patient = SearchIndex(index.url, index._client.config.api_key, index.uid, sleep=pause)
-    patient.wait(patient.send(['{"id": "a"}']))
+    patient.wait(patient.send(b'{"id": "a"}'))
     assert pauses == sorted(pauses)
     assert all(seconds <= 0.25 for seconds in pauses)
     assert patient.present(["a", "b"]) == {"a"}

@@ -20,7 +20,7 @@ def index(meilisearch_server: MeilisearchServer, meili_index: str) -> SearchInde
 def test_a_whole_name_comes_first_though_others_differ_in_case_only(index: SearchIndex, name: str) -> None:
     index.create(index.uid)
     documents = [json.dumps({"id": document_id(ServerName(one)), "name": one, "label": "pdf"}) for one in NAMES]
-    index.wait(index.send(documents))
+    index.wait(index.send("\n".join(documents).encode()))
 
     found = search_index(index, name, {"limit": 3})
 
@@ -50,7 +50,7 @@ def test_each_index_task_is_heard_of_once_with_what_it_came_to(
         *(meilisearch_server.url, meilisearch_server.key, meili_index), ended=lambda *one: heard.append(one)
     )
     index.create(index.uid)
-    good, bad = index.send([json.dumps({"id": "good"})]), index.send([json.dumps({"id": "no good id"})])
+    good, bad = index.send(b'{"id": "good"}'), index.send(b'{"id": "no good id"}')
     for _ in range(2):
         index.wait(good)
         with pytest.raises(IndexRefused):
