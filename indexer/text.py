@@ -15,7 +15,7 @@ import orjson
 
 from schemas.names import Digest
 
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
 def digest(record: Any) -> Digest:
@@ -46,6 +46,5 @@ def read_json(text: str) -> Any:
 
 
 def _escaped(found: re.Match[str]) -> str:
-    """A character as JSON escapes it; only strings hold such characters."""
-    units = found[0].encode("utf-16-be")
-    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+    """Characters as JSON escapes them; only strings hold such, and whole texts are written in them."""
+    return json.dumps(found[0])[1:-1]
