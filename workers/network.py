@@ -25,6 +25,8 @@ _IPV4_WITHIN = ipaddress.ip_network("64:ff9b::/96")
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _SPECIAL = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")))
 """What Python's own table takes for global, in some version of it."""
+MOST_ADDRESSES = 4
+"""So many addresses of a name are tried: whoever wrote the name may have given it hundreds where nobody answers."""
 _UNTIL: ContextVar[float | None] = ContextVar("until", default=None)
 
 
@@ -110,7 +112,7 @@ class Network(httpcore.NetworkBackend):
         public = [address for address in found if is_public(address)]
         if found and not public:
             raise NotPublicError(f"{host} is {found[0]}")
-        return public
+        return public[:MOST_ADDRESSES]
 
 
 class Transport(httpx.HTTPTransport):

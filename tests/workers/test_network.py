@@ -21,7 +21,7 @@ from tests.conftest import missing
 from tests.workers.test_fetch import OK, TOKEN, RecordingBudget, Upstream, failure, loopback, response, status
 from workers.bodies import Limits
 from workers.fetch import Fetcher, client
-from workers.network import LookUp, Network, is_public, says_not_public
+from workers.network import MOST_ADDRESSES, LookUp, Network, is_public, says_not_public
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
 
@@ -151,6 +151,13 @@ def test_of_several_addresses_only_the_public_ones_are_tried() -> None:
     assert network.tried == ["93.184.216.34", "93.184.216.35"]
 
 
+def test_of_hundreds_of_addresses_a_few_are_tried() -> None:
+    names, network = Names([f"93.184.216.{number}" for number in range(200)]), Deaf()
+    with crawling(names, network, attempts=1) as fetcher, pytest.raises(SourceUnavailable):
+        fetcher.get_crawled("http://r.test/")
+    assert len(network.tried) == MOST_ADDRESSES
+
+
 def test_a_name_that_is_not_known_is_unavailable() -> None:
     def nobody(host: str, port: int) -> Sequence[str]:  # noqa: ARG001 - look-ups are given both
         raise socket.gaierror(-2, "Name or service not known")
@@ -195,6 +202,33 @@ def test_without_a_client_for_it_nothing_crawled_is_asked() -> None:
     with pytest.raises(SourceRefused, match="only what is configured"):
         upstream.fetcher.get_crawled("https://r.test/")
     assert upstream.asked == []
+
+
+def test_what_is_configured_goes_through_the_environments_proxy_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with loopback(response(b'{"by": "proxy"}')) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        with client(None) as http:
+            fetcher = Fetcher(http, RecordingBudget(), per_minute=60, clock=lambda: NOW, attempts=1)
+            assert fetcher.get_json("http://r.test/").value == {"by": "proxy"}
+
+
+def test_what_the_environment_spares_the_proxy_is_asked_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with loopback(response(b'{"by": "itself"}')) as url, client(None) as http:
+        fetcher = Fetcher(http, RecordingBudget(), per_minute=60, clock=lambda: NOW, attempts=1)
+        assert fetcher.get_json(url).value == {"by": "itself"}
+
+
+def test_what_the_environment_spares_the_proxy_is_judged_by_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "r.test")
+    names, network = Names(["127.0.0.1"]), Deaf()
+    with crawling(names, network) as fetcher, pytest.raises(SourceRefused, match="no public address"):
+        fetcher.get_crawled("http://r.test/")
+    assert network.tried == []
 
 
 # Redirects to hosts that a source allows
