@@ -204,6 +204,7 @@ class Crawled:
     requests: dict[str, list[str]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     status: int = 0
+    position: int = 0
     peak: int = 0
 
     @cached_property
@@ -257,7 +258,9 @@ def crawled(tmp_path_factory: pytest.TempPathFactory, meilisearch_server: Meilis
         tables = [f'[[source]]\nname = "{name}"\nurl = "{url}"\n{common}' for name, url in urls.items()]
         (made.folder / "sources.toml").write_text("\n".join(tables))
         ran = made.run("crawl", "--json")
-        made.crawls = {one["source"]: one for one in json.loads(ran.stdout)["crawls"]}
+        result = json.loads(ran.stdout)
+        made.crawls = {one["source"]: one for one in result["crawls"]}
+        made.position = result["log"]["position"]
         made.requests = {name: one.targets for name, one in hostile.items()}
         made.said, made.status = ran.stderr.splitlines(), ran.returncode
         made.peak = int((made.folder / "peak").read_text()) * 1024
@@ -349,3 +352,10 @@ def test_a_record_of_20_mib_is_kept_apart_and_those_beside_it_are_listed(crawled
     (kept,) = crawled.objects("quarantine", "a-record-of-20-mib", "--json")
     assert (kept["size"], kept["digest"]) == (len(GIANT), hashlib.sha256(GIANT).hexdigest())
     assert kept["text"].encode() == GIANT[: 64 * 1024]
+
+    (again,) = crawled.objects("crawl", "a-record-of-20-mib", "--audit", "--json")
+    assert again["log"]["position"] == crawled.position + 2
+    (audit,) = again["crawls"]
+    assert (audit["status"], audit["unchanged"], audit["quarantined"]) == ("completed", 4, 1)
+    assert audit["withdrawn"] == 0
+    assert crawled.objects("quarantine", "a-record-of-20-mib", "--json") == [kept]
