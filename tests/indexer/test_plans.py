@@ -62,7 +62,7 @@ def whole_reads(connection: Connection, statement: Statement) -> list[str]:
         return [step for step in steps if scans.match(step)]
     for way in ("seqscan", "hashjoin", "mergejoin"):  # of so few rows all would be read, index or not
         connection.execute(text(f"SET LOCAL enable_{way} = off"))
-    plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {said}", parameters).scalar()
+    plan: Any = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {said}", parameters).scalar()
     (root,) = json.loads(plan) if isinstance(plan, str) else plan
     return list(_whole(root["Plan"]))
 
