@@ -51,7 +51,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "enable_utc": True,
         "timezone": "UTC",
         "beat_schedule": {
-            "due": {"task": "schedule.due", "schedule": DUE_SECONDS, "options": {"expires": DUE_SECONDS}}
+            "due": {"task": "schedule.due", "schedule": DUE_SECONDS, "options": {"expires": tasks.MESSAGE_SECONDS}}
         },
         "beat_max_loop_interval": DUE_SECONDS,
         "beat_schedule_filename": str(_made(settings.home) / "beat"),

@@ -37,7 +37,7 @@ def due(config: SourceConfig, state: CrawlState, scheduled: Scheduled, now: date
         times = "once" if state.failures == 1 else f"{state.failures} times in a row"
         return Due(state.failed_at + rest, f"it failed {times} and rests {_about(rest)}")
     if state.walk is not None:
-        return Due(state.walk.started_at, "it goes on where it was interrupted")
+        return Due(min(state.walk.started_at, now), "it goes on where it was interrupted")
     if state.completed_at is None:
         return Due(datetime.min.replace(tzinfo=scheduled.asked_at.tzinfo), "it was never crawled to its end")
     increment = Due(state.completed_at + interval(config, state) + jitter(config), _pace(config, state))
@@ -61,11 +61,22 @@ def interval(config: SourceConfig, state: CrawlState) -> timedelta:
     return min(config.slowest, max(config.every, quiet / QUIET_SHARE))
 
 
-def to_ask(config: SourceConfig, state: CrawlState, scheduled: Scheduled, *, held: bool, now: datetime) -> bool:
-    """Whether a crawl of a source is to be asked for now: it is due, nobody crawls it, and nobody was just asked."""
+def is_due(config: SourceConfig, state: CrawlState, scheduled: Scheduled, now: datetime) -> bool:
+    """Whether a source is to be crawled now."""
     at = due_at(config, state, scheduled, now)
-    just_asked = -CLOCK_SLACK <= now - scheduled.asked_at < ASK_AGAIN
-    return at is not None and at <= now and not held and not just_asked
+    return at is not None and at <= now
+
+
+def to_ask(scheduled: Scheduled, *, patience: timedelta, now: datetime) -> bool:
+    """Whether a crawl of a source that is due, and that nobody crawls, is to be asked for: nobody was just asked."""
+    return not -CLOCK_SLACK <= now - scheduled.asked_at < patience
+
+
+def patience(due: int) -> timedelta:
+    """How long a message may wait to be taken where so many sources are due: each may have its slice before it, on one
+    worker. Were it shorter, those that go on would stay ahead of those that wait.
+    """
+    return ASK_AGAIN * max(1, due)
 
 
 def jitter(config: SourceConfig) -> timedelta:

@@ -7,6 +7,7 @@ many seconds or pages, and the next one goes on where it stood.
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from indexer.errors import LeaseHeld, LeaseLost
@@ -19,7 +20,7 @@ from schemas.names import SourceName
 from workers.commands import begin_crawl
 from workers.logs import about
 from workers.outcome import Outcome
-from workers.schedule import due_at, to_ask
+from workers.schedule import is_due, patience, to_ask
 from workers.sources_file import SourceConfig
 from workers.stopping import stopping
 from workers.wiring import Wiring
@@ -48,28 +49,36 @@ def crawl_slice(wiring: Wiring, name: str, wake: Callable[[], Any]) -> bool:
     except LeaseLost as error:
         log.warning("%s", error)
         return False
+    except Exception:
+        note(wiring, name)  # nobody foresaw it: the next try is in a while, and not at once
+        raise
     return outcome.status == "interrupted" and not _paused(wiring, config)
 
 
-def sources_to_ask(wiring: Wiring) -> list[str]:
-    """The sources of which a crawl is to be asked for now; notes that it was."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Sources of which a crawl is asked for, and for how many seconds the messages that ask count."""
+
+    names: list[str]
+    seconds: float
+
+
+def ask(wiring: Wiring) -> Asked:
+    """What is to be asked for now; notes that it was."""
     configs, now = wiring.sources, wiring.clock()
     with wiring.database.read() as connection:
         schedule, held = read_schedule(connection), live_holders(connection)
-        wanted = [
+        scheduled = {config.name: schedule.get(SourceName(config.name), Scheduled()) for config in configs}
+        due = [
             config.name
             for config in configs
-            if to_ask(
-                config,
-                crawl_state(connection, SourceName(config.name)),
-                schedule.get(SourceName(config.name), Scheduled()),
-                held=config.name in held,
-                now=now,
-            )
+            if is_due(config, crawl_state(connection, SourceName(config.name)), scheduled[config.name], now)
         ]
+    waits = patience(len(due))
+    wanted = [name for name in due if name not in held and to_ask(scheduled[name], patience=waits, now=now)]
     for name in wanted:
         note(wiring, name)
-    return wanted
+    return Asked(wanted, waits.total_seconds())
 
 
 def note(wiring: Wiring, name: str, *, begun: bool = False) -> None:
@@ -124,8 +133,8 @@ def _log_end(wiring: Wiring, outcome: Outcome) -> None:
 def _is_due(wiring: Wiring, config: SourceConfig) -> bool:
     name, now = SourceName(config.name), wiring.clock()
     with wiring.database.read() as connection:
-        due = due_at(config, crawl_state(connection, name), read_schedule(connection).get(name, Scheduled()), now)
-    return due is not None and due <= now
+        scheduled = read_schedule(connection).get(name, Scheduled())
+        return is_due(config, crawl_state(connection, name), scheduled, now)
 
 
 def _paused(wiring: Wiring, config: SourceConfig) -> bool:

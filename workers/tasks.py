@@ -60,8 +60,9 @@ def publish(self: "Task[[], None]") -> None:
 @shared_task(name="schedule.due", throws=(McpIndexerError,))
 def ask_for_what_is_due() -> None:
     """Asks for a crawl of each source that is due, and for projecting and publishing where there is something to."""
-    for name in slices.sources_to_ask(wiring()):
-        crawl_source.apply_async((name,), expires=MESSAGE_SECONDS)
+    asked = slices.ask(wiring())
+    for name in asked.names:
+        crawl_source.apply_async((name,), expires=asked.seconds)
     if slices.projections_lag(wiring()):
         project.delay()
     if exchange_lags(wiring()):

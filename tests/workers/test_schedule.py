@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from indexer.crawls import CrawlState, Walk
 from indexer.scheduling import Scheduled
-from workers.schedule import ASK_AGAIN, LARGEST_JITTER, due, due_at, interval, jitter, to_ask
+from workers.schedule import ASK_AGAIN, LARGEST_JITTER, due, due_at, interval, is_due, jitter, patience, to_ask
 from workers.sources_file import SourceConfig
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)
@@ -21,19 +21,23 @@ def config(name: str = "official", **more: Any) -> SourceConfig:
     return SourceConfig(name=name, kind="registry", url="https://r.example", **more)
 
 
-def asked(state: CrawlState, scheduled: Scheduled = NOTHING, *, held: bool = False, now: datetime = NOW) -> bool:
-    return to_ask(config(), state, scheduled, held=held, now=now)
+def now_due(state: CrawlState, now: datetime = NOW) -> bool:
+    return is_due(config(), state, NOTHING, now)
+
+
+def asked(at: datetime, *, sources: int = 1) -> bool:
+    return to_ask(Scheduled(asked_at=at), patience=patience(sources), now=NOW)
 
 
 def test_a_source_that_was_never_crawled_is_due() -> None:
-    assert asked(CrawlState())
+    assert now_due(CrawlState())
 
 
 def test_a_source_is_due_an_interval_after_it_was_completed() -> None:
     done = CrawlState(completed_at=NOW, full_at=NOW)
     assert due_at(config(), done, NOTHING, NOW) == NOW + HOUR + jitter(config())
-    assert not asked(done, now=NOW + HOUR - MINUTE)
-    assert asked(done, now=NOW + HOUR + LARGEST_JITTER)
+    assert not now_due(done, NOW + HOUR - MINUTE)
+    assert now_due(done, NOW + HOUR + LARGEST_JITTER)
 
 
 def test_an_audit_that_comes_before_the_next_increment_is_waited_for_no_longer() -> None:
@@ -43,7 +47,7 @@ def test_an_audit_that_comes_before_the_next_increment_is_waited_for_no_longer()
 
 
 def test_what_was_interrupted_goes_on_at_once() -> None:
-    assert asked(CrawlState(completed_at=NOW, walk=Walk(mode="incremental", started_at=NOW)))
+    assert now_due(CrawlState(completed_at=NOW, walk=Walk(mode="incremental", started_at=NOW)))
 
 
 @pytest.mark.parametrize(("failures", "rest"), [(1, 1), (2, 2), (3, 4), (6, 32), (7, 60), (500, 60)])
@@ -115,13 +119,14 @@ def test_a_paused_or_disabled_source_is_never_due() -> None:
     assert due_at(config(enabled=False), CrawlState(), NOTHING, NOW) is None
 
 
-def test_a_source_that_somebody_crawls_is_not_asked_for() -> None:
-    assert not asked(CrawlState(), held=True)
-
-
 def test_a_message_that_was_lost_is_sent_again_after_a_while() -> None:
-    assert not asked(CrawlState(), Scheduled(asked_at=NOW - ASK_AGAIN + MINUTE / 60))
-    assert asked(CrawlState(), Scheduled(asked_at=NOW - ASK_AGAIN))
+    assert not asked(NOW - ASK_AGAIN + MINUTE / 60)
+    assert asked(NOW - ASK_AGAIN)
+
+
+def test_a_message_waits_its_turn_while_others_have_theirs() -> None:
+    assert not asked(NOW - 7 * MINUTE, sources=8)
+    assert asked(NOW - 8 * MINUTE, sources=8)
 
 
 @given(name=st.from_regex(r"[a-z0-9-]{1,64}", fullmatch=True), hours=st.integers(1, 1000))
@@ -138,9 +143,10 @@ def test_sources_drift_apart() -> None:
 def test_a_clock_that_was_put_back_keeps_nobody_waiting() -> None:
     """What was noted by a clock that was a year ahead is as if it were long ago."""
     later = NOW + 365 * DAY
-    assert asked(CrawlState(completed_at=later, full_at=later))
-    assert asked(CrawlState(completed_at=NOW - HOUR, full_at=later, failures=3, failed_at=later))
-    assert asked(CrawlState(), Scheduled(asked_at=later))
+    assert now_due(CrawlState(completed_at=later, full_at=later))
+    assert now_due(CrawlState(completed_at=NOW - HOUR, full_at=later, failures=3, failed_at=later))
+    assert now_due(CrawlState(walk=Walk(mode="full", started_at=later)))
+    assert asked(later)
     slightly = NOW + 2 * MINUTE  # another machine's clock
-    assert not asked(CrawlState(completed_at=slightly, full_at=slightly))
-    assert not asked(CrawlState(), Scheduled(asked_at=slightly))
+    assert not now_due(CrawlState(completed_at=slightly, full_at=slightly))
+    assert not asked(slightly)
