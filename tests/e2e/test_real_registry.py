@@ -11,6 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from indexer import queries
+from indexer.database import Database
+from schemas.names import ServerName
+from tests.e2e.celery_processes import beat, through, worker
 from tests.e2e.conftest import Home
 from tests.servers import wait_until
 from workers.commands import search_index
@@ -79,6 +83,49 @@ def test_the_real_registry_is_recorded_indexed_found_rebuilt_and_verified(real: 
     catalogue, documents = digests(real)
     assert catalogue == before[0]
     assert {one["id"]: one for one in documents} == {one["id"]: one for one in before[1]}
+
+
+def test_two_workers_record_it_whole_and_judge_it_as_its_schemas_do(
+    home: Home,
+    listed: list[Json],
+    serve: Callable[[list[Json]], SampleServer],
+    postgres_url: str,
+    rabbitmq_url: str,
+    shared: Path,
+) -> None:
+    home.set(DATABASE_URL=postgres_url, BROKER_URL=rabbitmq_url, MEILI_BINARY=None)
+    home.watch(official=serve(listed).url, page_size=100)
+    with worker(home, "one"), worker(home, "two"), beat(home):
+        wait_until(lambda: through(home, "official"), timeout=120, every=0.2)
+    (crawl,) = home.run("crawls", "--json").objects
+    assert (crawl["mode"], crawl["status"], crawl["pages"]) == ("full", "completed", PAGES)
+    assert (crawl["observed"], crawl["new"], crawl["invalid"]) == (VERSIONS, VERSIONS, INVALID)
+    status = home.run("status", "--json").object
+    assert [status["sources"][0][count] for count in ("versions", "listings", "invalid")] == [VERSIONS, NAMES, INVALID]
+    assert status["index"]["documents"] == NAMES
+    known = json.loads((shared / "upstream" / "examples" / "live-invalid-2025-11-14.json").read_text())
+    assert told(Database(postgres_url), {one["server"]["name"] for one in listed}) == {
+        (one["name"], one["version"]): sorted(one["errors"]) for one in known
+    }
+    assert home.agrees()
+
+
+def told(database: Database, names: set[str]) -> dict[tuple[str, str], list[list[str]]]:
+    """What the catalogue has against each invalid version, as the file of those that are known says it."""
+    sentences = dict.fromkeys(("schema/undeclared", "schema/unknown"), "unknown, empty or missing")
+    found = {}
+    with database.read() as connection:
+        for name in names:
+            shown = queries.show(connection, ServerName(name))
+            assert shown is not None, name
+            for version in shown["versions"]:
+                errors = [one for one in version["problems"] if one["severity"] == "error"]
+                assert version["valid"] is not bool(errors)
+                if errors:
+                    pairs = [[one["pointer"], sentences.get(one["rule"], one["message"])] for one in errors]
+                    found[name, version["version"]] = sorted(pairs)
+    database.close()
+    return found
 
 
 def test_what_was_done_behind_its_back_is_named_and_mended(real: Home, meili: httpx.Client) -> None:
