@@ -22,6 +22,7 @@ test: lint
 
 bench: $(READY)
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench.team
 
 # Many more kills and orders of events than make test has, and random ones: tens of minutes.
 chaos: $(READY)

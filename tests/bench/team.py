@@ -14,7 +14,7 @@ from pathlib import Path
 
 import orjson
 
-from tests.servers import MeilisearchServer
+from tests.servers import MeilisearchServer, wait_until
 from workers.meili_binary import find_binary
 from workers.sample.bundled import sample_registry
 from workers.sample.faults import Faults
@@ -22,8 +22,10 @@ from workers.sample.serve import SampleServer
 
 SOURCES, PAGES, DELAY = 4, 60, 0.1
 AT_MOST = 0.6
+LONGEST = 600.0
 CELERY = [sys.executable, "-P", "-m", "celery", "-A", "workers.app"]
-WORKER = ["worker", "--concurrency", "1", "--without-gossip", "--without-mingle"]
+WORKER = ["worker", "--concurrency", "1", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
+BEAT = ["beat", "--loglevel", "INFO"]
 
 
 def main() -> None:
@@ -54,9 +56,8 @@ def _seconds(urls: list[str], meilisearch: MeilisearchServer, workers: int) -> f
         for number in range(workers):
             stack.enter_context(_running(home, environment, [*WORKER, "--hostname", f"w{number}@%h"], "ready."))
         began = time.monotonic()
-        stack.enter_context(_running(home, environment, ["beat"], "beat: Starting"))
-        while _completed(home, environment) < len(urls):
-            time.sleep(0.1)
+        stack.enter_context(_running(home, environment, BEAT, "beat: Starting"))
+        wait_until(lambda: _completed(home, environment) == len(urls), timeout=LONGEST, every=0.1)
         return time.monotonic() - began
 
 
@@ -82,10 +83,9 @@ def _running(home: Path, environment: dict[str, str], arguments: list[str], read
     with log.open("wb") as output:
         process = subprocess.Popen([*CELERY, *arguments], cwd=home, env=environment, stdout=output, stderr=output)
     try:
-        while ready not in log.read_text(errors="replace"):
-            if process.poll() is not None:
-                raise RuntimeError(log.read_text(errors="replace")[-2000:])
-            time.sleep(0.05)
+        wait_until(lambda: process.poll() is not None or ready in log.read_text(errors="replace"), timeout=60)
+        if process.poll() is not None:
+            raise RuntimeError(log.read_text(errors="replace")[-2000:])
         yield
     finally:
         process.terminate()
