@@ -14,6 +14,7 @@ from schemas.names import displayable, document_id
 from schemas.server import Server, read_server
 
 _WORDS = re.compile(r"[^\W_]+")
+_PLAIN = re.compile(r"https?://([a-z0-9.-]+)(?:[/?#]|\Z)")
 _HOSTING = ("io.github.", "io.gitlab.", "com.github.", "com.gitlab.")
 
 
@@ -25,8 +26,8 @@ def document(entry: Entry, record: Any, problems: Sequence[Problem]) -> EntryDoc
     assert latest is not None, "an entry without a listed version has no document"
     server = read_server(record)
     namespace, _, label = entry.name.rpartition("/")
-    identifiers = distinct(package.identifier for package in server.packages)
-    transports = (*(package.transport for package in server.packages), *(remote.type for remote in server.remotes))
+    identifiers = distinct([package.identifier for package in server.packages])
+    transports = [one.transport for one in server.packages] + [one.type for one in server.remotes]
     return {
         "id": document_id(entry.name),
         "name": entry.name,
@@ -44,10 +45,10 @@ def document(entry: Entry, record: Any, problems: Sequence[Problem]) -> EntryDoc
         "icons": _icons(server),
         "packages": _packages(server),
         "remotes": _remotes(server),
-        "registry_types": distinct(package.registry_type for package in server.packages),
+        "registry_types": distinct([package.registry_type for package in server.packages]),
         "transports": distinct(transports),
         "package_identifiers": identifiers,
-        "remote_hosts": distinct(host(remote.url) for remote in server.remotes),
+        "remote_hosts": distinct([host(remote.url) for remote in server.remotes]),
         "requires_secrets": any(package.requires_secrets for package in server.packages)
         or any(remote.requires_secrets for remote in server.remotes),
         "has_remote": bool(server.remotes),
@@ -95,6 +96,8 @@ def host(url: str | None) -> str | None:
     """The host of an address, in lower case; None where there is none to be read."""
     if url is None:
         return None
+    if plain := _PLAIN.match(url):  # most are, and urlsplit takes ten times as long
+        return plain[1]
     try:
         return urlsplit(url).hostname
     except ValueError:
@@ -113,7 +116,7 @@ def shown(text: str | None) -> str | None:
 
 def distinct(values: Iterable[str | None]) -> list[str]:
     """The values that are there, each once, in their order."""
-    return list(dict.fromkeys(displayable(value) for value in values if value))
+    return list(dict.fromkeys([displayable(value) for value in values if value]))
 
 
 def _repository(server: Server) -> RepositoryDocument:

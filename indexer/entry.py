@@ -52,10 +52,13 @@ def merge(name: ServerName, held: Iterable[Version], rules: Mapping[SourceName, 
     """The entry of a server, given every version that any source ever showed of it."""
     everything = list(held)
     touched = [version.position for version in everything]
-    touched += [rules[source].position for source in {v.source for v in everything} if source in rules]
-    listed = [v for v in everything if not v.withdrawn and v.source in rules and rules[v.source].shows(name)]
+    named = {v.source for v in everything}
+    touched += [rules[source].position for source in named if source in rules]
+    shown = {source for source in named if source in rules and rules[source].shows(name)}
+    listed = [v for v in everything if not v.withdrawn and v.source in shown]
+    listed.sort(key=lambda v: (-rules[v.source].trust, v.source, v.key))
     chosen: dict[str, Version] = {}
-    for version in sorted(listed, key=lambda v: (-rules[v.source].trust, v.source, v.key)):
+    for version in listed:
         chosen.setdefault(version.slot, version)
     present = [version for version in chosen.values() if not version.redacted]
     versions = sorted(present, key=lambda v: (age(v.version, v.published_at), v.slot), reverse=True)

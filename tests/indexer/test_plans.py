@@ -1,6 +1,5 @@
 """The statements of the hot paths, as the databases plan them: none reads a whole table to find a few rows."""
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,9 +61,8 @@ def whole_reads(connection: Connection, statement: Statement) -> list[str]:
         return [step for step in steps if scans.match(step)]
     for way in ("seqscan", "hashjoin", "mergejoin"):  # of so few rows all would be read, index or not
         connection.execute(text(f"SET LOCAL enable_{way} = off"))
-    plan: Any = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {said}", parameters).scalar()
-    (root,) = json.loads(plan) if isinstance(plan, str) else plan
-    return list(_whole(root["Plan"]))
+    plan = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {said}", parameters).scalar_one()
+    return list(_whole(plan[0]["Plan"]))
 
 
 def _whole(step: dict[str, Any]) -> Iterator[str]:
@@ -79,9 +77,7 @@ def _whole(step: dict[str, Any]) -> Iterator[str]:
 def refuse_whole_reads(database: Database, sent: list[Statement], *, at_least: int) -> None:
     assert len(sent) >= at_least
     with database.write() as connection:
-        found = {
-            statement: reads for statement, *more in sent if (reads := whole_reads(connection, (statement, *more)))
-        }
+        found = {one[0]: reads for one in sent if (reads := whole_reads(connection, one))}
     assert found == {}
 
 
