@@ -20,7 +20,7 @@ EDGE = 64 * 1024
 """In so many bytes the page is to have begun its list, and to have ended it."""
 
 _HEAD = re.compile(rb'\s*+\{\s*+(?:"metadata"\s*+:\s*+(\{[^{}]*+\})\s*+,\s*+)?"servers"\s*+:\s*+\[\s*+')
-_TAIL = re.compile(rb'\s*+\]\s*+(?:,\s*+"metadata"\s*+:\s*+(\{[^{}]*+\})\s*+)?\}\s*+\Z')
+_TAIL = re.compile(rb'\]\s*+(?:,\s*+"metadata"\s*+:\s*+(\{[^{}]*+\})\s*+)?\}\s*+\Z')
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _OTHER = bytes(sorted(set(range(256)) - set(b"[]{},")))
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1, ord(","): 0}
@@ -65,7 +65,7 @@ class Skim:
         if tail is None or not self._shape.one:
             raise SourceTooLarge("it is no page of one record")
         metadata = bytes(tail[1] or self._metadata)  # before what it matched is let go
-        self._pass(tail.start())
+        self._pass(len(self._held[: tail.start()].rstrip()))
         return Skimmed(self._beginning, self._size, self._hash.hexdigest(), metadata)
 
     def _pass(self, count: int) -> None:

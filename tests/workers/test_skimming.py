@@ -25,9 +25,10 @@ def skimmed(body: bytes, *, piece: int = 65_536, encoding: str = "", limits: Lim
     return skim.end()
 
 
-def listing(
-    record: bytes, *, before: bytes = b'{"servers":[', after: bytes = b'],"metadata":' + METADATA + b"}"
-) -> bytes:
+BEFORE, AFTER = b'{"servers":[', b'],"metadata":' + METADATA + b"}"
+
+
+def listing(record: bytes, *, before: bytes = BEFORE, after: bytes = AFTER) -> bytes:
     return before + record + after
 
 
@@ -49,6 +50,13 @@ def test_the_record_between_the_edges_is_counted_and_hashed_and_its_beginning_is
 )
 def test_blanks_and_the_order_of_the_page_do_not_matter(body: bytes) -> None:
     assert skimmed(body) == of(RECORD)
+
+
+def test_blanks_at_the_end_take_no_longer_than_others() -> None:
+    """Not the square of their number."""
+    record = b'{"a":"' + b"] " * EDGE + b'"}'
+    for blanks in (b" " * (EDGE - 100), b"\n" * (EDGE // 2)):
+        assert skimmed(listing(record, after=blanks + AFTER)) == of(record)
 
 
 def test_a_page_may_say_nothing_beside_its_record() -> None:
