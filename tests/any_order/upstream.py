@@ -14,15 +14,17 @@ from workers.sample.row import OFFICIAL
 Key = tuple[str, str]
 Kind = Literal[
     "publish", "publish late", "edit", "edit late", "edit silently", "deprecate", "delete", "restore", "delete all",
-    "restore all", "remove", "vanish", "reappear",
+    "restore all", "remove", "vanish", "reappear", "vanish many", "reappear many",
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MONTH, LATE = timedelta(days=30), timedelta(minutes=9)
 
 NAMES = [f"io.github.acme/tool-{letter}" for letter in "ABab"]
 NUMBERS = ["", "0.10.0", "0.9.0", "1.0.0", "1.0.0-beta.1", "2025.06.18", "v1.2.0"]
-LASTING: list[Key] = [(f"io.github.acme/{place}-{number}", "1.0.0") for place in "az" for number in range(6)]
-"""Never removed, so that what is removed stays below what parks a crawl."""
+MANY = {(f"io.github.acme/many-{number}", "1.0.0") for number in range(24)}
+"""So many that a crawl is parked when they vanish at once."""
+LASTING = {(f"io.github.acme/{place}-{number}", "1.0.0") for place in "az" for number in range(28)}
+"""Never removed: more than all that can be, so that no walk sees less than half and waits for a person."""
 
 
 class Change(NamedTuple):
@@ -57,7 +59,7 @@ class Upstream:
         self.moved = 0
         self.moved_at: dict[Key, int] = {}
         self._vanished: dict[Key, Any] = {}
-        for key in LASTING:
+        for key in LASTING | MANY:
             self.registry.publish(self._server(key), at=now() - MONTH)
 
     def apply(self, change: Change) -> None:
@@ -65,12 +67,14 @@ class Upstream:
         self.moved += 1
         before = self._rows()
         chosen = sorted(self._candidates(change.kind, before))
-        if chosen:
+        if chosen and not change.kind.endswith("many"):
+            chosen = [chosen[change.number % len(chosen)]]
+        for key in chosen:
             with suppress(RegistryRefused):
-                self._change(change.kind, chosen[change.number % len(chosen)], before)
+                self._change(change.kind, key, before)
         after = self._rows()
         for key in before.keys() | after.keys():
-            self._compare(key, before.get(key), after.get(key), told=change.kind != "reappear")
+            self._compare(key, before.get(key), after.get(key), told=not change.kind.startswith("reappear"))
 
     def versions(self) -> Versions:
         """What is listed, deleted versions too."""
@@ -84,9 +88,11 @@ class Upstream:
     def _candidates(self, kind: Kind, rows: dict[Key, Row]) -> Iterable[Key]:
         if kind.startswith("publish"):
             return set(product(NAMES, NUMBERS)) - rows.keys() - self._vanished.keys()
-        if kind == "reappear":
-            return self._vanished
-        return rows.keys() - set(LASTING) if kind in ("remove", "vanish") else rows
+        if kind.startswith("reappear"):
+            return self._vanished.keys() & MANY if kind.endswith("many") else self._vanished.keys() - MANY
+        if kind == "vanish many":
+            return rows.keys() & MANY
+        return rows.keys() - LASTING - MANY if kind in ("remove", "vanish") else rows
 
     def _change(self, kind: Kind, key: Key, rows: dict[Key, Row]) -> None:
         registry, server, message = self.registry, self._server(key), f"Because of {self.moved}"
@@ -111,10 +117,10 @@ class Upstream:
                 registry.set_status_all(key[0], "active")
             case "remove":
                 registry.remove(*key)
-            case "vanish":
+            case "vanish" | "vanish many":
                 self._vanished[key] = rows[key].item
                 registry.remove(*key)
-            case "reappear":
+            case "reappear" | "reappear many":
                 registry.load([self._vanished.pop(key)])
 
     def _compare(self, key: Key, before: Row | None, after: Row | None, *, told: bool) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from itertools import count
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 import pytest
@@ -21,6 +22,7 @@ Json = dict[str, Any]
 Serve = Callable[[list[Json]], SampleServer]
 
 NAMES, VERSIONS, PAGES = 60, 120, 7
+PARKED = 3
 
 
 def known(home: Home, name: str) -> Json:
@@ -463,6 +465,40 @@ def remove(registry: SampleRegistry, numbers: Iterable[int]) -> None:
 
 def withdrawals(home: Home) -> int:
     return home.kinds().count("listing.withdrawn")
+
+
+def test_case_25_a_mass_removal_waits_for_a_second_complete_walk(home: Home, upstream: SampleServer) -> None:
+    home.crawl()
+    remove(upstream.registry, range(20))
+    upstream.requests.clear()
+    parked = home.crawl_one("--audit", status=PARKED)
+    assert (parked["mode"], parked["status"], parked["withdrawn"], parked["missed"]) == ("audit", "parked", 0, 0)
+    assert [unquote(one.path) for one in upstream.requests if not one.path.endswith("/servers")] == []
+    assert home.run("status", "--json").object["sources"][0]["state"] == "parked"
+    assert home.run("crawls", "--json").objects[-1]["status"] == "parked"
+    assert known(home, name_of(0))["version"] == "1.1.0"
+    assert withdrawals(home) == 0
+
+    upstream.registry.publish(server(0))  # what comes back meanwhile is not withdrawn
+    second = home.crawl_one("--audit")
+    assert (second["status"], second["withdrawn"]) == ("completed", 39)
+    assert home.document(name_of(1)) is None
+    assert (known(home, name_of(0))["version"], withdrawals(home)) == ("1.0.0", 39)
+    assert home.run("status", "--json").object["sources"][0]["state"] == "fresh"
+    assert home.agrees()
+
+
+def test_case_25_a_registry_that_lost_more_than_half_waits_for_a_person(home: Home, upstream: SampleServer) -> None:
+    home.crawl()
+    remove(upstream.registry, range(40))
+    for _ in range(3):
+        assert home.crawl_one("--audit", status=PARKED)["status"] == "parked"
+        assert withdrawals(home) == 0
+    assert home.run("approve", "official").status == 0
+    assert withdrawals(home) == 80
+    assert home.crawl()["index"]["documents"] == NAMES - 40
+    assert home.run("approve", "official").status == 2
+    assert home.agrees()
 
 
 def test_case_25_a_real_bulk_delete_passes_at_once(home: Home, upstream: SampleServer) -> None:
