@@ -152,7 +152,8 @@ def _sqlite_engine(url: URL) -> Engine:
             f"The folder {path.parent} cannot be made: {error.strerror}; set MCP_INDEXER_HOME or "
             "MCP_INDEXER_DATABASE_URL to where you can write."
         ) from error
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    # The connection that was used last is used next: each has a cache of its own, which what another writes empties.
+    engine = create_engine(url, pool_use_lifo=True, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
     def _connect(connection, _record) -> None:  # type: ignore[no-untyped-def]

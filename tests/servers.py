@@ -136,6 +136,11 @@ class Server(ABC):
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int | None:
+        """The process's id; None before it was started."""
+        return None if self._process is None else self._process.pid
+
+    @property
     def log(self) -> str:
         """The last that it wrote."""
         path = self.folder / "log"

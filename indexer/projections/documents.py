@@ -41,7 +41,7 @@ LIVE, NEXT = "documents", "documents.next"
 LOCK = "documents"
 
 BATCH_DOCUMENTS = 20_000
-BATCH_BYTES = 8 * 2**20
+BATCH_BYTES = 4 * 2**20
 BATCH_ENTRIES = 8_000
 """Where so many entries wait, a batch is about full."""
 IN_FLIGHT = 4
@@ -139,7 +139,7 @@ class Filler:
             reached = read_checkpoint(connection, CATALOGUE)
         if reached is None or (reached.position, LAST_ID) <= self._sent:
             return
-        documents, count = io.BytesIO(), 0  # one copy of what may be 8 MiB
+        documents, count = io.BytesIO(), 0  # one copy of what may be 4 MiB
         gone: list[str] = []
         place = self._sent
         for row in self._rows(self._sent, reached.position):

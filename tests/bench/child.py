@@ -4,10 +4,19 @@ It imports what a command imports and no more, so that its memory is that comman
 """
 
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
+from sqlalchemy import select
+
+from indexer.candidates import HELD
+from indexer.database import Database
+from indexer.migrations import migrate
 from indexer.projections import documents, runner
+from indexer.projections.rows import ENTRIES, VERSIONS
+from indexer.sql import insert_missing_whole
+from indexer.store import EVENTS, RECORDS, STREAMS
 from indexer.verify import verify
 from tests.bench.measuring import measured, tell
 from workers.commands import crawl_sources
@@ -33,6 +42,25 @@ def crawl(wiring: Wiring, audit: str = "") -> Json:
     }
 
 
+def bulk_insert(wiring: Wiring, url: str) -> Json:
+    """The rows that a crawl came to, put into an empty database a thousand at a time, and no more: the floor."""
+    empty = Database(url)
+    migrate(empty)
+    seconds = rows = 0.0
+    with wiring.database.read() as connection:
+        for table in (EVENTS, RECORDS, STREAMS, HELD, VERSIONS, ENTRIES):
+            query = select(table)
+            if table is RECORDS:  # in the order in which they came
+                query = query.join_from(table, EVENTS, EVENTS.c.record == RECORDS.c.digest).distinct()
+            for some in connection.execute(query.execution_options(yield_per=1_000)).partitions():
+                began = time.perf_counter()
+                with empty.write() as target:
+                    insert_missing_whole(target, table, [tuple(row) for row in some])
+                seconds, rows = seconds + time.perf_counter() - began, rows + len(some)
+    empty.close()
+    return {"inserting_seconds": seconds, "rows": rows}
+
+
 def rebuild_catalogue(wiring: Wiring) -> Json:
     """What `mcp-indexer rebuild catalogue` does."""
     return {"position": runner.rebuild(wiring.database)}
@@ -52,6 +80,7 @@ def check(wiring: Wiring) -> Json:
 
 JOBS: dict[str, Callable[..., Json]] = {
     "crawl": crawl,
+    "bulk_insert": bulk_insert,
     "rebuild_catalogue": rebuild_catalogue,
     "rebuild_search": rebuild_search,
     "verify": check,

@@ -19,6 +19,7 @@ import httpx
 import orjson
 
 from tests.bench.alone import export, index_alone, make_index, post, vanished
+from tests.bench.measuring import peak_mib
 from tests.bench.searching import headers
 from tests.bench.stores import Store
 from tests.bench.upstream import Upstream
@@ -48,6 +49,7 @@ class Round:
         self.size, self.store = size, store
         self._binary, self._say = meilisearch, say
         self._stack = ExitStack()
+        self._larger: dict[int, Json] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -77,7 +79,19 @@ class Round:
         """The first crawl, into an empty database and no index."""
         found = self._crawl("cold crawl")
         self._expect(found["counts"]["new"] == self.size, "the cold crawl did not find every version", found)
-        return found
+        assert self.meilisearch.pid is not None, "it has just indexed"
+        return {**found, "meilisearch_peak_mib": peak_mib(self.meilisearch.pid)}
+
+    @cached_property
+    def bulk_insert(self) -> Json:
+        """The same rows put into an empty database."""
+        assert self.cold, "the database is full"
+        (self.home / "bulk").mkdir()
+        url = self.store.create(self.home / "bulk")
+        try:
+            return self.child("bulk_insert", url)
+        finally:
+            self.store.drop(url)
 
     @cached_property
     def documents(self) -> Path:
@@ -132,6 +146,16 @@ class Round:
         return {**found, "alone_seconds": post(self.bare_index, "many", [path.read_bytes()], gone)}
 
     @cached_property
+    def one_change(self) -> Json:
+        """One change, crawled after the hundred, on the same ways."""
+        assert self.increment, "no other change is outstanding"
+        self.upstream.publish(1)
+        found = self._crawl("increment of one")
+        counts = found["counts"]
+        self._expect(counts["new"] + counts["changed"] + counts["status_changed"] == 1, "there was one change", found)
+        return found
+
+    @cached_property
     def catalogue(self) -> Json:
         """The catalogue rebuilt."""
         return self._after_cold("rebuild_catalogue")
@@ -154,9 +178,11 @@ class Round:
         return self.child("search", *where, str(clients), program="bare")
 
     def larger(self, times: int) -> Json:
-        """A cold crawl of a registry so many times as large."""
-        with Round(self.size * times, self.store, self._binary, self._say) as other:
-            return other.cold
+        """A cold crawl of a registry so many times as large, and one change of it."""
+        if times not in self._larger:
+            with Round(self.size * times, self.store, self._binary, self._say) as other:
+                self._larger[times] = {"cold": other.cold, "one_change": other.one_change}
+        return self._larger[times]
 
     def child(self, job: str, *arguments: str, program: str = "child") -> Json:
         """Has a process of its own do a job; what it says. `wal_mib` is what a database server wrote meanwhile."""

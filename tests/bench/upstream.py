@@ -53,9 +53,11 @@ def main(versions: int) -> None:
     registry = sample_registry(versions, bundled=False)
     with SampleServer(registry) as server:
         _say({"url": server.url, "shape": shape(registry)})
+        published = 0
         for line in sys.stdin:
             changes = int(line.removeprefix("publish "))
-            publish(registry, changes)
+            publish(registry, changes, published)
+            published += changes
             _say({"published": changes})
 
 
@@ -81,11 +83,13 @@ def shape(registry: SampleRegistry) -> Json:
     }
 
 
-def publish(registry: SampleRegistry, changes: int) -> None:
-    """Of ten changes six are a name's next version, two an edit, one a status and one a new name."""
+def publish(registry: SampleRegistry, changes: int, before: int = 0) -> None:
+    """Of ten changes six are a name's next version, two an edit, one a status and one a new name; `before` so many were
+    published already.
+    """
     items = list(registry.items())
     stride = max(1, len(items) // changes)
-    for number in range(changes):
+    for number in range(before, before + changes):
         _change(registry, items[number * stride % len(items)], number)
 
 
