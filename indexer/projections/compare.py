@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from indexer.database import Database
 from indexer.documents import with_server_json
@@ -15,7 +15,7 @@ from indexer.search import SearchIndex
 from indexer.store import RECORDS
 from schemas.names import Position
 
-AT_ONCE = 200
+AT_ONCE = 500
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ def compare(database: Database, index: SearchIndex, uid: str, until: Position) -
     The caller holds the lock under which the index is filled. The catalogue may go on: an entry that it touched after
     `until` is not compared.
     """
-    found = Comparison()
+    found, compared = Comparison(), 0
     for page in index.pages(uid, AT_ONCE):
         found.documents += len(page)
         ids = [str(document["id"]) for document in page]
@@ -54,9 +54,13 @@ def compare(database: Database, index: SearchIndex, uid: str, until: Position) -
             row = rows.get(id_)
             if row is None or (row.document is None and row.position <= until):
                 found.extra[id_] = str(document.get("name", id_))
-            elif row.position <= until and orjson.loads(with_server_json(row.document, row.text)) != document:
-                found.different[id_] = row.name
+            elif row.position <= until:
+                compared += 1
+                if orjson.loads(with_server_json(row.document, row.text)) != document:
+                    found.different[id_] = row.name
     with database.read() as connection:
+        if compared == connection.scalar(select(func.count()).where(_in_the_index(connection, until))):
+            return found  # none is missing, and none need be asked for
         for some in chunks(_names(connection, until), AT_ONCE):
             there = index.present([id_ for id_, _ in some], uid)
             found.missing.update({id_: name for id_, name in some if id_ not in there})
