@@ -12,6 +12,7 @@ from indexer.database import Database
 from indexer.errors import StoreTooNew
 from indexer.tables import (
     CatalogueEntryRow,
+    CatalogueListingRow,
     CatalogueSourceRow,
     CatalogueVersionRow,
     CheckpointRow,
@@ -33,7 +34,7 @@ def _add_walk_to_quarantine(connection: Connection) -> None:
 
 def _views_anew(connection: Connection) -> None:
     """Views are rebuilt: the next command fills them from the log."""
-    for view in (CatalogueSourceRow, CatalogueVersionRow, CatalogueEntryRow):
+    for view in (CatalogueSourceRow, CatalogueVersionRow, CatalogueListingRow, CatalogueEntryRow):
         table(view).drop(connection, checkfirst=True)
     connection.execute(delete(table(CheckpointRow)).where(table(CheckpointRow).c.name.like("catalogue%")))
     _create(connection)
@@ -45,6 +46,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _create,
     _views_anew,
     _create,
+    _views_anew,
     _views_anew,
     _views_anew,
 )

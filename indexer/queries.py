@@ -15,7 +15,7 @@ from indexer.entry import merge
 from indexer.errors import NotFound
 from indexer.leases import STATES, live_holders
 from indexer.projections import catalogue, runner
-from indexer.projections.rows import ENTRIES, VERSIONS, read_versions, records_of
+from indexer.projections.rows import ENTRIES, VERSIONS, read_versions, records_of, streams_of
 from indexer.projections.runner import live_build
 from indexer.quarantine import QUARANTINE
 from indexer.store import EVENTS, RECORDS, read_positions
@@ -31,7 +31,7 @@ from schemas.events import (
     Recorded,
     rfc3339,
 )
-from schemas.names import ServerName, SourceName, crawls_stream, decisions_stream, document_id, listing_stream
+from schemas.names import ServerName, SourceName, crawls_stream, decisions_stream, document_id
 
 Json = dict[str, Any]
 EXCHANGE = "exchange"
@@ -76,10 +76,7 @@ def similar(connection: Connection, name: ServerName, limit: int = 5) -> list[st
 
 def history(connection: Connection, name: ServerName) -> Iterator[Recorded]:
     """A server's events, over all sources, and what persons decided about it, in the order of the log."""
-    query = select(VERSIONS.c.source, VERSIONS.c.key).where(
-        VERSIONS.c.build == live_build(connection), VERSIONS.c.name == name
-    )
-    streams = [listing_stream(source, key) for source, key in connection.execute(query.distinct())]
+    streams = streams_of(connection, live_build(connection), [name])
     if not streams:
         return
     named = and_(EVENTS.c.stream == decisions_stream(), EVENTS.c.data.contains(ascii_json(name), autoescape=True))

@@ -136,18 +136,6 @@ def read_log(
     return found
 
 
-def read_all(connection: Connection, after: int = 0, *, limit: int | None = None) -> Iterator[Recorded]:
-    """Every event after a position, a page at a time; `limit` bounds how many."""
-    left = limit
-    while left is None or left > 0:
-        page = read_log(connection, after, limit=PAGE_EVENTS if left is None else min(left, PAGE_EVENTS))
-        if not page:
-            return
-        yield from page
-        after = page[-1].position
-        left = None if left is None else left - len(page)
-
-
 def read_positions(connection: Connection, positions: Select[tuple[int]]) -> Iterator[Recorded]:
     """The events at the positions that a query finds, in the order of the log."""
     query = _SELECT.where(EVENTS.c.position.in_(positions)).order_by(EVENTS.c.position)

@@ -216,6 +216,17 @@ class CatalogueVersionRow(SQLModel, table=True):
     redacted: bool
 
 
+class CatalogueListingRow(SQLModel, table=True):
+    """Every name under which a listing's stream ever told of a server."""
+
+    __tablename__ = "catalogue_listings"
+    __table_args__ = BY_KEY
+
+    build: int = Field(primary_key=True)
+    name: str = text_column(key=True)
+    stream: str = text_column(key=True)
+
+
 class CatalogueEntryRow(SQLModel, table=True):
     """One server: its document but for `server_json` (JSON text; null when it is not in the index), whose record is
     `digest`. `folded` is the name without its case.

@@ -18,8 +18,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from indexer.exported import Exported
+from indexer.past import Difference
 from indexer.verify import NAMED, Report
 from schemas.events import Counts, Recorded, RecordQuarantined, rfc3339
+from schemas.names import document_id
 from workers import archive
 from workers.approval import Approved
 from workers.commands import Crawled
@@ -229,6 +231,20 @@ def event(recorded: Json, *, as_json: bool) -> None:
         recorded["subject"],
         "" if version is None else version,
     )
+
+
+def flush() -> None:
+    """What was printed is to be read now."""
+    sys.stdout.flush()
+
+
+def difference(one: Difference, *, as_json: bool) -> None:
+    """What became of one server."""
+    if as_json:
+        said = {"id": document_id(one.name), "name": one.name, "change": one.change, "version": one.version}
+        json_out({**said, "fields": list(one.after), "before": one.before, "after": one.after})
+        return
+    line(f"{one.change:<7}", one.name, one.version or "-", ", ".join(one.after))
 
 
 def standing(status: Json, *, as_json: bool) -> None:

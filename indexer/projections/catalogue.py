@@ -26,6 +26,7 @@ from indexer.entry import SourceRules, merge
 from indexer.lint.rules import differs_by_case
 from indexer.projections.rows import (
     ENTRIES,
+    LISTINGS,
     NAMES_AT_ONCE,
     SOURCES,
     VERSIONS,
@@ -37,11 +38,11 @@ from indexer.projections.rows import (
     versions_at,
     versions_of,
 )
-from indexer.sql import Row, upsert, upsert_whole
+from indexer.sql import Row, insert_missing_whole, upsert, upsert_whole
 from indexer.verdict import Problem
 from indexer.versions import Place, Version, all_problems, fold, place, without_record
 from schemas.events import DecisionRedacted, ListingEvent, Recorded, SourceConfigured, SourceRemoved, WithRecord
-from schemas.names import Digest, ServerName, SourceName, document_id
+from schemas.names import Digest, ServerName, SourceName, StreamId, document_id
 
 _RULES = (
     *(
@@ -72,13 +73,14 @@ def fingerprint() -> str:
 
 @dataclass(frozen=True, slots=True)
 class _News:
-    """What some events bring: the versions that they touch, after them and as they were, their raw records, and the
-    names to derive, each with the last position that touches it.
+    """What some events bring: the versions that they touch, after them and as they were, their raw records, the names
+    that their streams have now, and the names to derive, each with the last position that touches it.
     """
 
     after: Mapping[Place, Version]
     by_name: Mapping[ServerName, Sequence[Version]]
     records: Mapping[Digest, Any]
+    listed: Collection[tuple[ServerName, StreamId]]
     touched: Mapping[ServerName, int]
     variants: Mapping[str, set[ServerName]]
 
@@ -91,6 +93,7 @@ def apply(connection: Connection, build: int, events: Sequence[Recorded]) -> Non
     for names in chunks(news.touched, NAMES_AT_ONCE):
         _derive(connection, build, names, rules, news)
     upsert_whole(connection, VERSIONS, [(build, *version) for version in news.after.values()])
+    insert_missing_whole(connection, LISTINGS, [(build, *one) for one in news.listed])
     for names in names_listed(connection, build, moved):
         _derive(connection, build, names, rules, _nothing_new(connection, build, names, news.touched))
 
@@ -140,10 +143,14 @@ def _news(connection: Connection, build: int, events: Sequence[Recorded]) -> _Ne
     versions |= versions_of(connection, build, redacted)
     after: dict[Place, Version] = {}
     named: dict[ServerName, int] = {}
+    listed: set[tuple[ServerName, StreamId]] = set()
     for recorded in events:
         for where, version in _moved(versions, recorded):
-            if where in versions:
-                named[versions[where].name] = recorded.position
+            before = versions.get(where)
+            if before is not None:
+                named[before.name] = recorded.position
+            if before is None or before.name != version.name:
+                listed.add((version.name, recorded.stream))
             named[version.name] = recorded.position
             versions[where] = after[where] = version
     records = {event.digest: event.record for event in of_listings if isinstance(event, WithRecord)}
@@ -156,7 +163,7 @@ def _news(connection: Connection, build: int, events: Sequence[Recorded]) -> _Ne
     by_name: dict[ServerName, list[Version]] = {}
     for version in after.values():
         by_name.setdefault(version.name, []).append(version)
-    return _News(after, by_name, records, touched, variants)
+    return _News(after, by_name, records, listed, touched, variants)
 
 
 def _moved(versions: Mapping[Place, Version], recorded: Recorded) -> list[tuple[Place, Version]]:
@@ -175,7 +182,7 @@ def _moved(versions: Mapping[Place, Version], recorded: Recorded) -> list[tuple[
 def _nothing_new(
     connection: Connection, build: int, names: Iterable[ServerName], touched: Mapping[ServerName, int]
 ) -> _News:
-    return _News({}, {}, {}, touched, _variants(connection, build, names))
+    return _News({}, {}, {}, (), touched, _variants(connection, build, names))
 
 
 def _variants(connection: Connection, build: int, names: Iterable[ServerName]) -> dict[str, set[ServerName]]:

@@ -10,12 +10,13 @@ from sqlalchemy import Connection, Select, bindparam, delete, select
 from indexer.blanking import BLANK
 from indexer.sql import among, given
 from indexer.store import RECORDS
-from indexer.tables import CatalogueEntryRow, CatalogueSourceRow, CatalogueVersionRow, table
+from indexer.tables import CatalogueEntryRow, CatalogueListingRow, CatalogueSourceRow, CatalogueVersionRow, table
 from indexer.text import read_json
 from indexer.versions import FIELDS, Place, Version
-from schemas.names import Digest, ServerName, SourceName
+from schemas.names import Digest, ServerName, SourceName, StreamId
 
 SOURCES, VERSIONS, ENTRIES = table(CatalogueSourceRow), table(CatalogueVersionRow), table(CatalogueEntryRow)
+LISTINGS = table(CatalogueListingRow)
 NAMES_AT_ONCE = 200
 
 assert tuple(VERSIONS.columns.keys()) == ("build", *FIELDS), "a version is its row, but for the build"
@@ -27,7 +28,7 @@ _VERSION_COLUMNS = [VERSIONS.c[name] for name in FIELDS]
 
 def clear(connection: Connection, keep: Iterable[int]) -> None:
     """Drops every build but those to keep."""
-    for rows in (SOURCES, VERSIONS, ENTRIES):
+    for rows in (SOURCES, VERSIONS, LISTINGS, ENTRIES):
         connection.execute(delete(rows).where(rows.c.build.not_in(list(keep))))
 
 
@@ -53,6 +54,12 @@ def read_versions(connection: Connection, build: int, names: Sequence[ServerName
         version = Version(*row)
         found[version.name].append(version)
     return found
+
+
+def streams_of(connection: Connection, build: int, names: Collection[ServerName]) -> list[StreamId]:
+    """The streams of all listings that ever had one of some names."""
+    query = select(LISTINGS.c.stream).where(LISTINGS.c.build == build, LISTINGS.c.name.in_(names)).distinct()
+    return [StreamId(stream) for stream in connection.scalars(query.order_by(LISTINGS.c.stream))]
 
 
 def versions_at(connection: Connection, build: int, places: Collection[Place]) -> dict[Place, Version]:

@@ -1,8 +1,8 @@
 """The log, read as somebody who believes nothing: each event has to tell something new."""
 
 from indexer.database import Database
+from indexer.following import read_all
 from indexer.listing import about_text
-from indexer.store import read_all
 from schemas.about import read_about
 from schemas.events import (
     ListingChanged,
@@ -24,11 +24,10 @@ class Reader:
 
     def read(self, database: Database) -> None:
         """Reads what is new. Raises AssertionError where an event tells nothing new."""
-        with database.read() as connection:
-            for recorded in read_all(connection, self._after):
-                self._after = recorded.position
-                if isinstance(recorded.event, ListingEvent):
-                    self._take(recorded.event)
+        for recorded in read_all(database, self._after):
+            self._after = recorded.position
+            if isinstance(recorded.event, ListingEvent):
+                self._take(recorded.event)
 
     def _take(self, event: ListingEvent) -> None:
         place = str(event.key), str(slot(event.version))

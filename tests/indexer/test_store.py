@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Select, delete, func, select, text
 from sqlalchemy.exc import IntegrityError
 
-from indexer import store
+from indexer import following, store
 from indexer.database import Database
 from indexer.store import (
     EVENTS,
@@ -21,7 +21,6 @@ from indexer.store import (
     append,
     last_position,
     last_revisions,
-    read_all,
     read_log,
     read_positions,
 )
@@ -253,13 +252,12 @@ def test_a_record_larger_than_a_page_is_a_page(database: Database, monkeypatch: 
 
 
 def test_the_whole_log_is_read_page_by_page(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "PAGE_EVENTS", 3)
+    monkeypatch.setattr(following, "PAGE_EVENTS", 3)
     appended(database, *(observed(record(version=str(number))) for number in range(10)))
-    with database.read() as connection:
-        assert [one.position for one in read_all(connection)] == list(range(1, 11))
-        assert [one.position for one in read_all(connection, 4)] == list(range(5, 11))
-        assert [one.position for one in read_all(connection, 1, limit=7)] == list(range(2, 9))
-        assert list(read_all(connection, limit=0)) == []
+    assert [one.position for one in following.read_all(database)] == list(range(1, 11))
+    assert [one.position for one in following.read_all(database, 4)] == list(range(5, 11))
+    assert [one.position for one in following.read_all(database, 1, limit=7)] == list(range(2, 9))
+    assert list(following.read_all(database, limit=0)) == []
 
 
 def of(*streams: StreamId) -> Select[tuple[int]]:

@@ -18,8 +18,8 @@ from indexer.candidates import CANDIDATES, HELD, SEEN
 from indexer.crawls import CrawlState, Settling
 from indexer.database import Database
 from indexer.errors import SourceGone, SourceMalformed, SourceRefused, SourceUnavailable
+from indexer.following import read_all
 from indexer.migrations import migrate
-from indexer.store import read_all
 from schemas.about import OFFICIAL, read_about
 from schemas.events import AnyEvent, CrawlParked, ListingWithdrawn
 from schemas.names import Cursor, ListingKey, SourceName, storable
@@ -112,8 +112,7 @@ class Watched:
 
     @property
     def events(self) -> list[AnyEvent]:
-        with self.database.read() as connection:
-            return [recorded.event for recorded in read_all(connection)]
+        return [recorded.event for recorded in read_all(self.database)]
 
     @property
     def withdrawn(self) -> list[Version]:

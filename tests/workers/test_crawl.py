@@ -25,10 +25,11 @@ from indexer.errors import (
     SourceTooLarge,
     SourceUnavailable,
 )
+from indexer.following import read_all
 from indexer.leases import STATES
 from indexer.migrations import migrate
 from indexer.record import record_page
-from indexer.store import Appended, last_position, read_all
+from indexer.store import Appended, last_position
 from schemas.about import OFFICIAL, read_about
 from schemas.events import AnyEvent, Counts, CrawlCompleted, CrawlFailed, CrawlStarted, ListingEvent
 from schemas.names import Cursor, ListingKey, Position, SourceName
@@ -119,8 +120,7 @@ class Crawls:
 
     @property
     def events(self) -> list[AnyEvent]:
-        with self.database.read() as connection:
-            return [recorded.event for recorded in read_all(connection)]
+        return [recorded.event for recorded in read_all(self.database)]
 
     @property
     def keys(self) -> list[str]:
@@ -611,6 +611,5 @@ def test_what_was_appended_is_told_once_it_is_committed(crawls: Crawls) -> None:
         heard.extend(event.position for event in appended.events)
 
     crawls.begin().run(FakeSource(three()), recorded=hear)
-    with crawls.database.read() as connection:
-        told = [one.position for one in read_all(connection) if isinstance(one.event, ListingEvent)]
+    told = [one.position for one in read_all(crawls.database) if isinstance(one.event, ListingEvent)]
     assert heard == told

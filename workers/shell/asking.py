@@ -4,13 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from indexer import queries
+from indexer import past, queries
 from indexer.errors import ConfigurationError, NotFound
+from indexer.projections import runner
 from schemas.documents import document_schema
 from schemas.events import cloud_event, event_schema
 from workers import report
 from workers.commands import search_index
-from workers.shell.parts import Json, stored, unknown, wired
+from workers.shell.parts import TIME, Json, moment, stored, unknown, wired
 
 app = typer.Typer()
 
@@ -38,14 +39,23 @@ def search(
 def show(
     name: Annotated[str, typer.Argument(help="The server's name; case matters.")],
     version: Annotated[str | None, typer.Option(help="Only this version.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", metavar="TIME", help=f"As it was then: {TIME}")] = None,
     as_json: Json = False,
 ) -> None:
     """An entry of the catalogue, with its versions."""
-    with wired() as wiring, wiring.database.read() as connection:
-        known = stored(name)
-        entry = queries.show(connection, known)
-        if entry is None:
-            raise unknown(name, queries.similar(connection, known))
+    known, then = stored(name), None if as_of is None else moment(as_of)
+    with wired() as wiring:
+        if then is not None:
+            runner.catch_up(wiring.database)
+        with wiring.database.read() as connection:
+            if then is None:
+                entry = queries.show(connection, known)
+            else:
+                entry = past.show(connection, known, past.position_at(connection, then))
+            if entry is None and past.listed_ever(connection, known):
+                raise NotFound(f"No source had listed {name!r} then; `mcp-indexer history {name}` tells when one did.")
+            if entry is None:
+                raise unknown(name, queries.similar(connection, known))
     if version is not None:
         entry["versions"] = [one for one in entry["versions"] if one["version"] == version]
         if not entry["versions"]:

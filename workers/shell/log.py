@@ -1,17 +1,22 @@
 """Commands that read the log."""
 
+import time
 from contextlib import closing
 from typing import Annotated
 
 import typer
 
+from indexer import past
+from indexer.errors import ConfigurationError, Interrupted, NotFound
 from indexer.exported import Exporting, Reading
+from indexer.following import read_all
 from indexer.importing import import_log
 from indexer.projections import runner
-from indexer.store import read_all
+from indexer.store import last_position
 from schemas.events import cloud_event
+from schemas.names import Position
 from workers import archive, report
-from workers.shell.parts import Json, wired
+from workers.shell.parts import TIME, Json, moment, wired
 
 app = typer.Typer()
 
@@ -20,12 +25,46 @@ app = typer.Typer()
 def events(
     after: Annotated[int, typer.Option(min=0, help="Only events after this position.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for new ones, until interrupted.")] = False,
     as_json: Json = False,
 ) -> None:
     """The log."""
-    with wired() as wiring, wiring.database.read() as connection:
-        for one in read_all(connection, after, limit=limit):
-            report.event(cloud_event(one), as_json=as_json)
+    seen = after
+    with wired() as wiring:
+        try:
+            for one in read_all(wiring.database, after, limit=limit, wait=time.sleep if follow else None):
+                report.event(cloud_event(one), as_json=as_json)
+                seen = one.position
+                if follow:
+                    report.flush()
+        except KeyboardInterrupt as error:
+            again = f"mcp-indexer events --after {seen}{' --follow' if follow else ''}"
+            raise Interrupted(f"Interrupted; `{again}` goes on from there.") from error
+
+
+@app.command(epilog="Example: mcp-indexer diff --from 2026-08-21 --to 2026-08-22")
+def diff(
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help=f"What was before: {TIME}")],
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="What was after; by default what is now.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What changed between two times: servers that were added, removed or changed."""
+    begin, end = moment(since), None if until is None else moment(until)
+    if end is not None and end < begin:
+        raise ConfigurationError(f"--to {until} is before --from {since}; turn them round.")
+    with wired() as wiring:
+        runner.catch_up(wiring.database)
+        with wiring.database.read() as connection:
+            last = last_position(connection) if end is None else past.position_at(connection, end)
+            try:
+                first = past.position_at(connection, begin)
+            except NotFound as error:
+                report.say(f"{error} All that came later counts as added.")
+                first = Position(0)
+            for one in past.differences(connection, first, last):
+                report.difference(one, as_json=as_json)
 
 
 @app.command("export", epilog="Example: mcp-indexer export log.ndjson.zst")
