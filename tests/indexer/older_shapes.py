@@ -62,6 +62,15 @@ SEEN_FROM_THE_RECORD = {
         withdrawn BOOLEAN NOT NULL, valid BOOLEAN NOT NULL, PRIMARY KEY (build, source, key, slot)"""
 }
 
+BLANKED = {
+    "redactions": "digest {text} NOT NULL PRIMARY KEY",
+    "catalogue_versions": """build INTEGER NOT NULL, source {text} NOT NULL, key {text} NOT NULL, slot {text} NOT NULL,
+        name {text} NOT NULL, version {text}, digest {text} NOT NULL, status {text} NOT NULL, status_message {text},
+        published_at BIGINT, updated_at BIGINT, first_seen_at BIGINT NOT NULL, position BIGINT NOT NULL,
+        withdrawn BOOLEAN NOT NULL, valid BOOLEAN NOT NULL, redacted BOOLEAN NOT NULL,
+        PRIMARY KEY (source, key, slot, build)""",
+}
+
 CONFIGURED = (
     '{"source":"official","kind":"registry","trust":100,"include":[],"exclude":[],"enabled":true,"republish":true}'
 )
@@ -148,5 +157,13 @@ SHAPES = (
         INDEXES | FOLDED_INDEX,
         (*BY_KEY, "candidates", "seen", "catalogue_versions"),
         (*PAUSED, *UNSEEN),
+    ),
+    Shape(
+        "records that were blanked",
+        7,
+        FIRST | WALKED | SCHEDULED | FOLDED | LOOKED_AT_TWICE | SEEN_FROM_THE_RECORD | BLANKED,
+        INDEXES | FOLDED_INDEX,
+        (*BY_KEY, "candidates", "seen", "catalogue_versions", "redactions"),
+        (*PAUSED, *UNSEEN, "INSERT INTO redactions VALUES ('d3')"),
     ),
 )
