@@ -105,15 +105,25 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (DataError, IntegrityError, ProgrammingError):
-            raise  # ours, not the database's: a bug, and to be seen as one
         except DBAPIError as error:
+            if _interrupted(error):
+                raise KeyboardInterrupt from error
+            if isinstance(error, DataError | IntegrityError | ProgrammingError):
+                raise  # ours, not the database's: a bug, and to be seen as one
             if any(said in str(error.orig) for said in _NOT_OURS):
                 raise ConfigurationError(
                     f"The database {self.shown} cannot be used ({error.orig}); make its folder and files writable, or "
                     "set MCP_INDEXER_HOME or MCP_INDEXER_DATABASE_URL to where you can write."
                 ) from error
             raise StoreUnavailable(f"The database {self.shown} failed: {_sentence(error)}") from error
+
+
+def _interrupted(error: BaseException) -> bool:
+    """Whether it was an interrupt that a driver, in the middle of something, made an error of."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
 
 
 def _checked(url: str) -> URL:

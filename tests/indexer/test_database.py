@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 from indexer.database import Database
 from indexer.errors import ConfigurationError, McpIndexerError, StoreUnavailable
@@ -310,3 +311,16 @@ def test_who_waits_too_long_for_another_writer_is_told(sqlite: Database, monkeyp
     ):
         pass
     impatient.close()
+
+
+def test_an_interrupt_that_a_driver_made_an_error_of_is_one(sqlite: Database) -> None:
+    def fail() -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise ProgrammingError("SELECT 1", None, Exception("not now: a query is running"))
+
+    with pytest.raises(KeyboardInterrupt), sqlite.read():
+        fail()
+    with pytest.raises(ProgrammingError), sqlite.read():
+        raise ProgrammingError("SELECT 1", None, Exception("no such table"))
