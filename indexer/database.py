@@ -19,6 +19,13 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from indexer.errors import ConfigurationError, StoreUnavailable
 
 BUSY_SECONDS = 60
+"""Who waits so long for what another process holds gives up."""
+STOPPED_SECONDS = 30
+"""A process that does nothing for so long in a transaction that writes is taken for stopped: Postgres ends it."""
+GONE_SECONDS = 30
+"""A machine at the other end of a connection that is silent for so long is asked whether it is there, and 30 seconds
+later taken for gone: its locks are free, its answer is not waited for.
+"""
 LOCK_POLL_SECONDS = 0.1
 _NOT_OURS = ("unable to open database file", "readonly database")
 """What SQLite says where it may not write."""
@@ -27,8 +34,9 @@ _NOT_OURS = ("unable to open database file", "readonly database")
 class Database:
     """A database by its SQLAlchemy URL. Raises ConfigurationError where the URL is none that we can use."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, stopped_seconds: float = STOPPED_SECONDS) -> None:
         self._url = _checked(url)
+        self._stopped = f"{stopped_seconds * 1000:.0f}"
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.shown = _without_secrets(self._url).render_as_string(hide_password=True)
         self._engine = _sqlite_engine(self._url) if self.is_sqlite else _postgres_engine(self._url)
@@ -39,6 +47,9 @@ class Database:
         with self._errors(), self._engine.connect() as connection:
             marked = connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
             with marked.begin():
+                if not self.is_sqlite:
+                    # A reader may stand still: a person looks at what it printed. Nobody waits for one.
+                    marked.execute(_STOPPED, {"milliseconds": self._stopped})
                 yield marked
 
     @contextmanager
@@ -195,10 +206,28 @@ def _use_wal(connection: sqlite3.Connection) -> None:
         time.sleep(LOCK_POLL_SECONDS)
 
 
+_STOPPED = text("SELECT set_config('idle_in_transaction_session_timeout', :milliseconds, true)")
+
+
 def _postgres_engine(url: URL) -> Engine:
-    return create_engine(
-        url, pool_pre_ping=True, isolation_level="READ COMMITTED", connect_args={"connect_timeout": 10}
-    )
+    """What an operator wrote into the URL goes before what we would have of a connection."""
+    ours = {"connect_timeout": 10, "keepalives_idle": GONE_SECONDS, "keepalives_interval": 10, "keepalives_count": 3}
+    ours["tcp_user_timeout"] = 2 * GONE_SECONDS * 1000
+    wanted = {name: value for name, value in ours.items() if name not in url.query}
+    engine = create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED", connect_args=wanted)
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection, _record) -> None:  # type: ignore[no-untyped-def]
+        for setting in (
+            f"lock_timeout = '{BUSY_SECONDS}s'",
+            f"tcp_keepalives_idle = {GONE_SECONDS}",
+            "tcp_keepalives_interval = 10",
+            "tcp_keepalives_count = 3",
+        ):
+            connection.execute(f"SET {setting}")
+        connection.commit()
+
+    return engine
 
 
 def _sentence(error: DBAPIError) -> str:
@@ -207,7 +236,9 @@ def _sentence(error: DBAPIError) -> str:
         return "the disk is full; make room and run the same command again, nothing recorded was lost."
     if "disk I/O error" in said:
         return "its disk cannot be written or read; look whether it is full or broken, then run the same command again."
-    if "locked" in said:
+    if "idle-in-transaction timeout" in said:
+        return "this process stood still in the middle of writing, so that was undone; run the same command again."
+    if "locked" in said or "lock timeout" in said:
         return f"another process kept it locked for {BUSY_SECONDS} seconds; try again."
     return f"{said}."
 

@@ -77,6 +77,9 @@ def _many(connection: Connection, build: Build, table: Table, columns: tuple[str
     """Hands rows to the driver as they are: our values need no conversion, and SQLAlchemy's costs more than SQLite."""
     if rows:
         connection.exec_driver_sql(_text(connection.dialect.name, build, table, columns), rows)
+        if connection.dialect.name == "postgresql":
+            # psycopg ends many rows with a message after which Postgres no longer looks how long we stand still.
+            connection.exec_driver_sql("SELECT")
 
 
 @cache

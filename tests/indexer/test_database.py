@@ -18,7 +18,7 @@ from indexer.errors import ConfigurationError, McpIndexerError, StoreUnavailable
 from indexer.migrations import migrate
 from indexer.store import Write, append
 from schemas.names import StreamId
-from tests.indexer.made import SERVER, START, appended, events, log, observed, process, record
+from tests.indexer.made import SERVER, START, appended, events, log, observed, process, record, stream_of
 from tests.servers import free_port, wait_until
 
 PASSWORD = "s3cr3t"
@@ -324,3 +324,45 @@ def test_an_interrupt_that_a_driver_made_an_error_of_is_one(sqlite: Database) ->
         fail()
     with pytest.raises(ProgrammingError), sqlite.read():
         raise ProgrammingError("SELECT 1", None, Exception("no such table"))
+
+
+def test_who_waits_too_long_on_postgres_is_told_too(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.database.BUSY_SECONDS", 1)
+    holder, impatient = Database(postgres_url), Database(postgres_url)
+    lock = text("SELECT pg_advisory_xact_lock(5)")
+    with holder.write() as connection:
+        connection.execute(lock)
+        with pytest.raises(StoreUnavailable, match="another process kept it locked"), impatient.write() as waiting:
+            waiting.execute(lock)
+    holder.close()
+    impatient.close()
+
+
+def test_a_writer_that_stands_still_is_ended_and_a_reader_is_not(postgres_url: str) -> None:
+    database, other = Database(postgres_url, stopped_seconds=0.2), Database(postgres_url)
+    migrate(database)
+    pid = text("SELECT pg_backend_pid()")
+    still = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid AND clock_timestamp() - state_change < '1s'")
+
+    def stands_still(pid: int | None) -> bool:
+        with other.read() as connection:
+            return not connection.scalar(still, {"pid": pid})
+
+    with database.read() as connection:
+        reader = connection.scalar(pid)
+        wait_until(lambda: stands_still(reader))
+        assert connection.scalar(pid) == reader
+
+    def write() -> None:
+        with database.write() as connection:
+            writer = connection.scalar(pid)
+            append(connection, [Write(stream_of(one), one) for one in (observed(), observed())], at=START)
+            wait_until(lambda: stands_still(writer))
+            connection.scalar(pid)
+
+    with pytest.raises(StoreUnavailable, match="stood still in the middle of writing"):
+        write()
+    with database.write() as connection:
+        assert connection.scalar(pid) is not None
+    database.close()
+    other.close()
