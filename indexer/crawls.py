@@ -236,7 +236,7 @@ def completed(state: CrawlState, *, at: datetime, candidates: bool = False) -> C
         "walk": None,
         "mark": walk.mark,
         "completed_at": at,
-        "changed_at": at if _found_news(walk) else state.changed_at,
+        "changed_at": at if found_news(walk.counts) else state.changed_at,
         "last_mode": walk.mode,
         "failures": 0,
         "failed_at": None,
@@ -272,7 +272,7 @@ def failed(state: CrawlState, *, at: datetime, resume: bool) -> CrawlState:
         update={
             "crawl": None,
             "walk": kept,
-            "changed_at": at if _found_news(state.walk) else state.changed_at,
+            "changed_at": at if found_news(state.walk.counts) else state.changed_at,
             "last_mode": state.walk.mode,
             "failures": state.failures + 1,
             "failed_at": at,
@@ -280,6 +280,6 @@ def failed(state: CrawlState, *, at: datetime, resume: bool) -> CrawlState:
     )
 
 
-def _found_news(walk: Walk) -> bool:
-    counts = walk.counts
+def found_news(counts: Counts) -> bool:
+    """Whether a crawl that came to this found anything new."""
     return any((counts.new, counts.changed, counts.status_changed, counts.returned, counts.withdrawn))

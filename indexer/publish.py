@@ -9,7 +9,7 @@ as it was when the event was recorded, for what may not be passed on may not be 
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import Any
@@ -22,12 +22,13 @@ from sqlalchemy import Connection, select
 from indexer.database import Database
 from indexer.errors import ExchangeUnavailable
 from indexer.leases import STATES
-from indexer.projections.runner import Checkpoint, read_checkpoint, write_checkpoint
+from indexer.projections.rows import streams_of
+from indexer.projections.runner import Checkpoint, live_build, read_checkpoint, write_checkpoint
 from indexer.queries import EXCHANGE
 from indexer.store import EVENTS, last_position, read_log
 from indexer.text import ascii_json
-from schemas.events import ListingEvent, Recorded, RecordQuarantined, RecordReleased, cloud_event
-from schemas.names import Position, SourceName, crawls_stream
+from schemas.events import DecisionRedacted, ListingEvent, Recorded, RecordQuarantined, RecordReleased, cloud_event
+from schemas.names import ListingKey, Position, SourceName, crawls_stream, listing_stream
 
 NAME = "mcp.events"
 CONTENT_TYPE = "application/cloudevents+json"
@@ -49,9 +50,10 @@ def publish(database: Database, send: Send, *, enough: Callable[[], bool] = lamb
         with database.read() as connection:
             page = read_log(connection, published(connection))
             withheld = not_republished(connection)
+            told = [_told(connection, withheld, one) for one in page if not _came_from(withheld, one)]
         if not page:
             return True
-        send([one for one in page if not _came_from(withheld, one)])
+        send(told)
         with database.write() as connection:
             write_checkpoint(connection, Checkpoint(EXCHANGE, page[-1].position, "", NAME))
         if enough():
@@ -74,6 +76,17 @@ def not_republished(connection: Connection) -> frozenset[SourceName]:
     rows = connection.execute(select(STATES.c.source, STATES.c.configured)).all()
     configured = {row.source: row.configured or _configured_last(connection, row.source) for row in rows}
     return frozenset(source for source, said in configured.items() if said and not json.loads(said)["republish"])
+
+
+def _told(connection: Connection, withheld: Collection[SourceName], recorded: Recorded) -> Recorded:
+    """An event as it is told: a decision names no server that none but sources which are not passed on list."""
+    event = recorded.event
+    if not withheld or not isinstance(event, DecisionRedacted) or event.name is None:
+        return recorded
+    hidden = tuple(listing_stream(source, ListingKey("")) for source in withheld)
+    if any(not stream.startswith(hidden) for stream in streams_of(connection, live_build(connection), [event.name])):
+        return recorded
+    return recorded._replace(event=event.model_copy(update={"name": None}))
 
 
 @contextmanager

@@ -66,13 +66,13 @@ def restore(connection: Connection, events: Sequence[Recorded]) -> None:
 
 def after(state: CrawlState, at: datetime, event: AnyEvent) -> CrawlState:
     """Where a source stands after one more event of its crawls."""
-    if isinstance(event, CrawlFailed):
-        failed = {"last_mode": event.mode, "failures": state.failures + 1, "failed_at": at}
-        return state.model_copy(update=failed)
-    if not isinstance(event, CrawlCompleted | CrawlParked):
+    if not isinstance(event, CrawlCompleted | CrawlParked | CrawlFailed):
         return state
-    changed: dict[str, Any] = {"last_mode": event.mode, "failures": 0, "failed_at": None, "completed_at": at}
-    changed["mark"] = event.mark or state.mark
+    news = found_news(event.counts)
+    changed: dict[str, Any] = {"last_mode": event.mode, "changed_at": at if news else state.changed_at}
+    if isinstance(event, CrawlFailed):
+        return state.model_copy(update={**changed, "failures": state.failures + 1, "failed_at": at})
+    changed |= {"failures": 0, "failed_at": None, "completed_at": at, "mark": event.mark or state.mark}
     if event.mode != "incremental":
         changed |= {"full_at": at - timedelta(seconds=event.seconds), "lasted": event.seconds}
     if event.mode == "audit":

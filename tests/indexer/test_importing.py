@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from indexer import importing
+from indexer.blanking import REDACTIONS
 from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.errors import ConfigurationError, ImportRefused, StoreUnavailable
@@ -23,12 +24,14 @@ from indexer.projections import runner
 from indexer.projections.runner import live_build
 from indexer.quarantine import QUARANTINE
 from indexer.record import record_page
+from indexer.redaction import redact
 from indexer.restoring import HELD, after
 from indexer.sources import remember_sources
-from indexer.store import STREAMS, Write, append
+from indexer.store import RECORDS, STREAMS, Write, append
+from indexer.text import digest
 from indexer.verify import check_log
 from schemas.events import AnyEvent, Counts, CrawlCompleted, CrawlFailed, CrawlParked, SourceConfigured
-from schemas.names import SourceName, crawls_stream
+from schemas.names import ServerName, SourceName, crawls_stream
 from schemas.observations import Unidentified
 from tests.indexer.made import (
     SOURCE,
@@ -82,6 +85,9 @@ def fill(database: Database) -> None:
         database, withdrawn(source=OTHER), returned(source=OTHER), withdrawn(record("com.example/odd")), when=at(4)
     )
     remember_sources(database, [configured(trust=7)], at=at(5))
+    with database.write() as connection:
+        redact(connection, ServerName("com.example/odd"), reason="holds a key", at=at(6))
+        redact(connection, ServerName(digest({"a": 0})), reason="holds a name", at=at(6))
 
 
 def lines_of(database: Database) -> list[bytes]:
@@ -103,6 +109,8 @@ def working_state(database: Database) -> list[Any]:
         rows(database, STREAMS.c.stream, STREAMS.c.revision),
         rows(database, QUARANTINE.c.source, QUARANTINE.c.digest, QUARANTINE.c.position),
         rows(database, STATES.c.source, STATES.c.configured),
+        rows(database, REDACTIONS.c.digest),
+        rows(database, *RECORDS.c),
     ]
 
 
@@ -122,6 +130,23 @@ def test_the_log_comes_over_whole(database: Database, target: Database) -> None:
     assert catalogue_digest(target) == catalogue_digest(database)
     assert check_log(target).damaged == []
     refuse_unfinished(target)
+
+
+def test_what_was_redacted_stays_so(database: Database, target: Database) -> None:
+    fill(database)
+    lines = lines_of(database)
+    assert not any(b"1180591620717411303424" in line for line in lines)
+    imported(target, lines)
+    lease, state = begun(target, when=at(9))
+    recorded(
+        target,
+        lease,
+        state,
+        page(seen(record("com.example/odd", title="\ud800", number=2**70, share=1e16))),
+        when=at(9),
+    )
+    assert not any(b"1180591620717411303424" in line for line in lines_of(target))
+    assert log(target)[-1].event.type == "listing.returned"
 
 
 def test_every_line_is_an_event_as_everybody_is_told_it(sqlite: Database) -> None:
@@ -169,6 +194,8 @@ def test_where_a_source_stands() -> None:
         return kind(source=SOURCE, mode=mode, counts=Counts(), seconds=60, **more)  # type: ignore[arg-type]
 
     state = after(CrawlState(), at(10), ended(CrawlCompleted, "full", mark=at(0)))
+    news = CrawlCompleted(source=SOURCE, mode="full", counts=Counts(new=1), seconds=1)
+    assert (state.changed_at, after(state, at(11), news).changed_at) == (None, at(11))
     assert (state.mark, state.full_at, state.completed_at, state.last_mode) == (at(0), at(9), at(10), "full")
     state = after(state, at(20), ended(CrawlCompleted, "incremental", mark=at(15)))
     assert (state.mark, state.full_at, state.completed_at) == (at(15), at(9), at(20))

@@ -16,7 +16,9 @@ from indexer.past import Difference
 from indexer.projections import runner
 from indexer.projections.rows import ENTRIES
 from indexer.projections.runner import live_build
+from indexer.redaction import redact
 from indexer.store import Write, append
+from indexer.text import digest
 from schemas.events import AnyEvent, ListingChanged, ListingObserved, SourceRemoved
 from schemas.names import ListingKey, Position, ServerName, SourceName, listing_stream
 from tests.indexer.made import (
@@ -181,3 +183,18 @@ def test_many_names_are_compared_a_part_at_a_time(sqlite: Database, monkeypatch:
         gone = {one.name for one in past.differences(connection, middle, last) if one.change == "removed"}
         assert gone == set(names[::2]) - set(names[::3])
         assert NAME not in gone
+
+
+def test_what_was_redacted_is_gone_from_the_past_too(database: Database) -> None:
+    secret = record(version="2.0.0", title="holds a key")
+    appended(database, configured(), observed(), observed(secret, meta(published=5)))
+    with database.write() as connection:
+        redact(connection, ServerName(digest(secret)), reason="holds a key", at=at(9))
+    runner.catch_up(database)
+    with database.read() as connection:
+        for position in (3, 4):
+            entry = past.show(connection, ServerName(NAME), Position(position))
+            assert entry is not None
+            assert entry["version"] == "1.0.0"
+            assert "holds a key" not in str(entry)
+        assert list(past.differences(connection, Position(3), Position(4))) == []

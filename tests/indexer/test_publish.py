@@ -13,12 +13,14 @@ import pytest
 from indexer import publish
 from indexer.database import Database
 from indexer.errors import ExchangeUnavailable
+from indexer.projections import runner
 from indexer.queries import projections
+from indexer.redaction import redact
 from indexer.sources import remember_sources
 from indexer.store import Write, append
 from indexer.text import digest
 from schemas.events import RecordQuarantined, SourceConfigured, cloud_event, event_schema
-from schemas.names import SourceName, crawls_stream
+from schemas.names import ServerName, SourceName, crawls_stream
 from tests.conftest import made as server_of
 from tests.indexer.made import START, appended, log, observed, process, record
 from tests.indexer.test_store import append_some
@@ -207,3 +209,20 @@ def test_the_exchange_is_a_projection_where_there_is_one(database: Database, bro
     published(database, broker_url)
     with database.read() as connection:
         assert projections(connection, publishes=True)[-1] == {"name": "exchange", "checkpoint": 3, "lag": 0}
+
+
+def test_a_decision_does_not_name_what_may_not_be_passed_on(sqlite: Database, rabbitmq_url: str) -> None:
+    private = SourceConfigured(source=SourceName("private"), kind="registry", trust=1, republish=False)
+    public = SourceConfigured(source=SourceName("public"), kind="registry", trust=1)
+    remember_sources(sqlite, [private, public], at=START)
+    mine, ours = record("com.example/mine"), record("com.example/ours")
+    appended(sqlite, observed(mine, source="private"), *(observed(ours, source=one) for one in ("private", "public")))
+    runner.catch_up(sqlite)
+    with sqlite.write() as connection:
+        for one in (mine, ours):
+            redact(connection, ServerName(digest(one)), reason="holds a key", at=START)
+    with reading(rabbitmq_url, "decision.redacted") as decisions:
+        published(sqlite, rabbitmq_url)
+        found = [json.loads(one.body)["data"] for one in decisions.read()]
+    assert [one["name"] for one in found] == [None, "com.example/ours"]
+    assert [one["digest"] for one in found] == [digest(mine), digest(ours)]
