@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from indexer.crawls import LONG_AGO, Audited, CrawlState
+from indexer.crawls import LONG_AGO, Audited, CrawlState, found_news
 from indexer.errors import ImportRefused
 from indexer.leases import STATES, ensure_row
 from indexer.listing import about_text, micros
