@@ -50,12 +50,14 @@ class Row(NamedTuple):
 class Upstream:
     """A sample registry, and which of its versions increments cannot know since the last complete walk.
 
-    `moved` counts changes, `moved_at` says which was the last of each version.
+    `revived` are those of them that came back with their old times: who never saw them calls them missed. `moved`
+    counts changes, `moved_at` says which was the last of each version.
     """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.registry = SampleRegistry(now=now)
         self.hidden: set[Key] = set()
+        self.revived: set[Key] = set()
         self.moved = 0
         self.moved_at: dict[Key, int] = {}
         self._vanished: dict[Key, Any] = {}
@@ -131,6 +133,8 @@ class Upstream:
             self.hidden.discard(key)
         else:
             self.hidden.add(key)
+            if not told:
+                self.revived.add(key)
 
     def _time(self, kind: Kind) -> datetime:
         """When a change says that it happened: up to some minutes before it can be seen."""
