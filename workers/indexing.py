@@ -37,7 +37,7 @@ class Indexing:
         self._lock = ExitStack()
         self._filler: Filler | None = None
         self._stepped, self._waiting = time.monotonic(), 0
-        self._sent_at, self._sent = time.monotonic(), 0
+        self._sent_at, self._sent, self._unsent = time.monotonic(), 0, 0
         self.tail = Tail()
         self.error: str | None = None
 
@@ -47,6 +47,7 @@ class Indexing:
         if self._waiting < STEP_EVENTS and time.monotonic() - self._stepped < STEP_SECONDS:
             return
         if self._waiting:
+            self._unsent += self._waiting
             runner.catch_up(self._database, tail=self.tail)
             self._noting(self._send)
         self._stepped, self._waiting = time.monotonic(), 0
@@ -63,13 +64,16 @@ class Indexing:
             self._lock.close()
 
     def _send(self) -> None:
-        if self.error is not None or (self._filler is None and not self._open()):
+        enough = self._enough()
+        # Entries are at most as many as events; and to open and close the index for nothing is five requests.
+        if self.error is not None or self._unsent < enough or (self._filler is None and not self._open()):
             return
         assert self._filler is not None, "it was just opened"
-        sent = self._filler.push(at_least=self._enough())
+        sent = self._filler.push(at_least=enough)
         if sent:
-            self._sent_at, self._sent = time.monotonic(), self._sent + sent
-        self._settle()
+            self._sent_at, self._sent, self._unsent = time.monotonic(), self._sent + sent, 0
+        elif self._filler.idle:
+            self.close()
 
     def _enough(self) -> int:
         """So many entries are worth a task now."""

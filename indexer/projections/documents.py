@@ -99,6 +99,11 @@ class Filler:
                 self._land()
         return sent
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is known to be in flight."""
+        return not self._flying
+
     def finish(self) -> None:
         """Sends everything, and waits until the index has it."""
         self.push()
