@@ -7,11 +7,14 @@ team may start workers for each with `-Q`. Nothing here connects to anything bef
 import logging
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from celery import Celery, signals
+from celery.schedules import schedstate, schedule
 
+from indexer.crawls import LONG_AGO
 from indexer.errors import ConfigurationError
 from workers import metrics, stopping, tasks
 from workers.broker import check_broker
@@ -26,6 +29,18 @@ DUE_SECONDS = 2.0
 EMBEDDED_TRANSPORT = "workers.embedded_broker:Transport"
 VISIBLE_AGAIN_SECONDS = 600
 """Redis gives a message to another worker when it was not done in that time: twenty slices."""
+
+
+class Every(schedule):
+    """Due every so many seconds, by a clock that may be put back.
+
+    Celery's own would then wait until it is as late again; a restart of beat would not help, for it keeps the time.
+    """
+
+    def is_due(self, last_run_at: datetime) -> schedstate:
+        """Whether it is due, and in how many seconds to ask again."""
+        ahead = self.maybe_make_aware(last_run_at) > self.now()
+        return super().is_due(LONG_AGO if ahead else last_run_at)
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
@@ -51,7 +66,11 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "enable_utc": True,
         "timezone": "UTC",
         "beat_schedule": {
-            "due": {"task": "schedule.due", "schedule": DUE_SECONDS, "options": {"expires": tasks.MESSAGE_SECONDS}}
+            "due": {
+                "task": "schedule.due",
+                "schedule": Every(DUE_SECONDS),
+                "options": {"expires": tasks.MESSAGE_SECONDS},
+            }
         },
         "beat_max_loop_interval": DUE_SECONDS,
         "beat_schedule_filename": str(_made(settings.home) / "beat"),

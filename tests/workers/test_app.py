@@ -1,12 +1,13 @@
 """Celery's settings, for each broker."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from indexer.errors import ConfigurationError
-from workers.app import app, configuration
+from workers.app import DUE_SECONDS, Every, app, configuration
 from workers.settings import Settings
 
 
@@ -41,6 +42,13 @@ def test_a_home_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
     with pytest.raises(ConfigurationError, match="MCP_INDEXER_HOME"):
         configuration(settings(tmp_path))
+
+
+def test_beat_goes_on_when_the_clock_is_put_back() -> None:
+    every = Every(DUE_SECONDS, app=app)
+    assert not every.is_due(app.now()).is_due
+    assert every.is_due(app.now() - timedelta(seconds=DUE_SECONDS)).is_due
+    assert every.is_due(app.now() + timedelta(days=365)).is_due
 
 
 def test_every_task_is_known_to_the_app() -> None:
