@@ -137,6 +137,18 @@ def test_what_a_killed_worker_did_goes_on_elsewhere(team: Home, held: Held) -> N
     assert team.agrees()
 
 
+def test_what_a_killed_process_of_a_worker_did_goes_on_in_another(team: Home, held: Held) -> None:
+    with worker(team, "one") as one, beat(team):
+        held.await_page(team)
+        _, pid, _ = team.run("status", "--json").object["sources"][0]["holder"].split(":")
+        assert int(pid) in children(one.process.pid)
+        os.kill(int(pid), signal.SIGKILL)
+        held.gate.open()
+        wait_until(lambda: through(team, "official"), timeout=120, every=0.2)
+    assert crawls(team) == [("official", "full", "completed")]
+    assert recorded(team) == documents(team) == PAGES - 1
+
+
 def test_a_paused_source_ends_at_its_next_page_and_goes_on_once_resumed(home: Home, held: Held) -> None:
     with worker(home, "one") as one:
         celery(home, "call", "schedule.due")
@@ -155,6 +167,16 @@ def test_a_paused_source_ends_at_its_next_page_and_goes_on_once_resumed(home: Ho
         wait_until(lambda: through(home, "official"), timeout=60, every=0.2)
     assert crawls(home) == [("official", "full", "completed")]
     assert documents(home) == PAGES - 1
+
+
+def test_workers_may_be_for_one_queue_each(team: Home) -> None:
+    crawling, projecting = worker(team, "crawls", "-Q", "crawling"), worker(team, "projects", "-Q", "projecting")
+    with crawling as one, projecting as other, beat(team):
+        wait_until(lambda: through(team, "official"), timeout=60, every=0.2)
+    assert one.says("Task crawl.source")
+    assert not one.says("Task project")
+    assert other.says("Task project")
+    assert not other.says("Task crawl.source")
 
 
 def test_workers_answer_who_inspects_them(home: Home) -> None:
