@@ -51,6 +51,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_transport": EMBEDDED_TRANSPORT if settings.broker == EMBEDDED_BROKER else None,
         "broker_transport_options": _transport(settings),
         "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
         "accept_content": ["json"],
         "task_serializer": "json",
         "task_ignore_result": True,

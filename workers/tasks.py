@@ -6,8 +6,10 @@ the database. So an error that we foresaw is logged as its sentence and tried ag
 
 import logging
 from functools import cache
+from typing import Any
 
 from celery import Task, shared_task
+from celery.exceptions import OperationalError
 
 from indexer.errors import McpIndexerError
 from workers import slices, stopping
@@ -31,9 +33,17 @@ def wiring() -> Wiring:
 
 def wake() -> None:
     """Asks for what is to be done when there is news."""
-    project.delay()
+    _send(project)
     if wiring().settings.publishes:
-        publish.delay()
+        _send(publish)
+
+
+def _send(task: Any, *arguments: str, **options: float) -> None:
+    """Sends a message. A broker that is away ends nothing: what the message asked for, beat asks for again."""
+    try:
+        task.apply_async(arguments, **options)
+    except OperationalError as error:
+        log.warning("%s was not asked for, for no broker took the message: %s", task.name, error)
 
 
 @shared_task(name="crawl.source", bind=True, throws=(McpIndexerError,))
@@ -41,7 +51,7 @@ def crawl_source(self: "Task[[str], None]", name: str) -> None:
     """Crawls a source for a while, where that is due, and asks for the rest of it."""
     if slices.crawl_slice(wiring(), name, wake=wake):
         slices.note(wiring(), name)
-        self.delay(name)
+        _send(self, name)
 
 
 @shared_task(name="project", expires=MESSAGE_SECONDS, throws=(McpIndexerError,))
@@ -54,7 +64,7 @@ def project() -> None:
 def publish(self: "Task[[], None]") -> None:
     """Publishes to the exchange for a while, and asks for the rest of it."""
     if publish_slice(wiring()):
-        self.delay()
+        _send(self)
 
 
 @shared_task(name="schedule.due", throws=(McpIndexerError,))
@@ -62,8 +72,8 @@ def ask_for_what_is_due() -> None:
     """Asks for a crawl of each source that is due, and for projecting and publishing where there is something to."""
     asked = slices.ask(wiring())
     for name in asked.names:
-        crawl_source.apply_async((name,), expires=asked.seconds)
+        _send(crawl_source, name, expires=asked.seconds)
     if slices.projections_lag(wiring()):
-        project.delay()
+        _send(project)
     if exchange_lags(wiring()):
-        publish.delay()
+        _send(publish)

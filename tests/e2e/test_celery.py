@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.celery_processes import CELERY, beat, celery, running, through, worker
 from tests.e2e.conftest import PROGRAM, Gate, Home, cursors, item, items, server
-from tests.servers import wait_until
+from tests.servers import RedisServer, wait_until
 from workers.sample.serve import SampleServer
 
 Json = dict[str, Any]
@@ -147,6 +147,23 @@ def test_what_a_killed_process_of_a_worker_did_goes_on_in_another(team: Home, he
         wait_until(lambda: through(team, "official"), timeout=120, every=0.2)
     assert crawls(team) == [("official", "full", "completed")]
     assert recorded(team) == documents(team) == PAGES - 1
+
+
+def test_a_broker_that_goes_away_ends_no_crawl_and_what_it_lost_is_found_again(
+    home: Home, held: Held, postgres_url: str, redis_server: RedisServer
+) -> None:
+    home.set(DATABASE_URL=postgres_url, BROKER_URL=redis_server.url)
+    held.upstream.faults.delay = 0.1
+    with worker(home, "one"), beat(home):
+        held.await_page(home)
+        redis_server.kill()
+        held.gate.open()
+        wait_until(lambda: recorded(home) == PAGES - 1, timeout=60)
+        redis_server.start()
+        with worker(home, "two"):  # kombu ends a worker that was at a task when its Redis went: another takes its place
+            wait_until(lambda: through(home, "official"), timeout=120, every=0.2)
+    assert crawls(home) == [("official", "full", "completed")]
+    assert set(cursors(held.upstream).values()) == {1}
 
 
 def test_a_paused_source_ends_at_its_next_page_and_goes_on_once_resumed(home: Home, held: Held) -> None:
