@@ -17,7 +17,8 @@ from indexer.errors import ImportRefused
 from indexer.store import last_position, read_log
 from indexer.text import ascii_json, read_json
 from schemas.about import read_time
-from schemas.events import EVENT, Recorded, cloud_event, read_event
+from schemas.cloud_events import cloud_event
+from schemas.events import EVENT, Recorded, read_event
 from schemas.names import CrawlId, Position, Revision, StreamId
 
 FORMAT, VERSION = "mcp-indexer log", 1

@@ -27,7 +27,8 @@ from indexer.projections.runner import Checkpoint, live_build, read_checkpoint, 
 from indexer.queries import EXCHANGE
 from indexer.store import EVENTS, last_position, read_log
 from indexer.text import ascii_json
-from schemas.events import DecisionRedacted, ListingEvent, Recorded, RecordQuarantined, RecordReleased, cloud_event
+from schemas.cloud_events import cloud_event
+from schemas.events import DecisionRedacted, ListingEvent, Recorded, RecordQuarantined, RecordReleased
 from schemas.names import ListingKey, Position, SourceName, crawls_stream, listing_stream
 
 NAME = "mcp.events"

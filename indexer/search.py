@@ -1,11 +1,9 @@
 """The search index: the only module that speaks to Meilisearch.
 
 Meilisearch says yes too early: what it accepted is a task in its queue, which may fail later. `send` and `delete`
-give the task's number; only `outcome` tells whether it succeeded. Settings are code: a change of them is a rebuild.
+give the task's number; only `outcome` tells whether it succeeded.
 """
 
-import hashlib
-import json
 import time
 import uuid
 from collections import deque
@@ -23,61 +21,13 @@ from meilisearch.errors import (
 )
 
 from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable
-
-SETTINGS: dict[str, Any] = {
-    "searchableAttributes": ["label", "title", "publisher", "description", "name", "package_identifiers"],
-    "filterableAttributes": [
-        *("id", "name", "namespace", "publisher", "aliases", "version", "status", "valid", "problems"),
-        *("registry_types", "transports", "package_identifiers", "remote_hosts", "requires_secrets", "has_remote"),
-        *(
-            "has_package",
-            "sources",
-            "source_count",
-            "repository.url",
-            "repository.source",
-            "topics",
-            "license",
-            "stars",
-        ),
-        *("archived", "pushed_at", "published_at", "updated_at", "first_seen_at", "position"),
-    ],
-    "sortableAttributes": [
-        *("id", "name", "position", "published_at", "updated_at", "first_seen_at", "pushed_at", "stars"),
-        *("source_count", "version_count"),
-    ],
-    "stopWords": ["mcp", "server", "servers"],
-    "synonyms": {
-        "postgres": ["postgresql"],
-        "postgresql": ["postgres"],
-        "k8s": ["kubernetes"],
-        "kubernetes": ["k8s"],
-        "gdrive": ["google drive"],
-        "google drive": ["gdrive"],
-        "gcal": ["google calendar"],
-        "google calendar": ["gcal"],
-        "ms teams": ["microsoft teams"],
-        "microsoft teams": ["ms teams"],
-        "mongo": ["mongodb"],
-        "mongodb": ["mongo"],
-        "es": ["elasticsearch"],
-        "gh": ["github"],
-        "vscode": ["visual studio code"],
-        "visual studio code": ["vscode"],
-    },
-    "typoTolerance": {"disableOnAttributes": ["name", "package_identifiers"]},
-    "faceting": {"maxValuesPerFacet": 200},
-}
+from indexer.search_settings import SETTINGS
 
 Outcome = str | None
 """How a task ended: its status, or None while it has not."""
 
 _ENDED = ("succeeded", "failed", "canceled")
 _KEY_SPACE = uuid.UUID("3a0f4c2e-5d0b-4c53-9d8a-6f0f4c6d8e11")
-
-
-def settings_fingerprint() -> str:
-    """What the index depends on besides its documents."""
-    return hashlib.sha256(json.dumps(SETTINGS, sort_keys=True).encode()).hexdigest()[:32]
 
 
 class SearchIndex:

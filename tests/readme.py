@@ -21,14 +21,14 @@ from typing import Any, NamedTuple, Self
 from pydantic import BaseModel
 
 from indexer.lint.rules import documented
-from indexer.search import SETTINGS
+from indexer.search_settings import SETTINGS
 from schemas.documents import document_schema
 from tests.servers import LOOPBACK, free_port
 from workers.meili_binary import VERSION, find_binary
-from workers.report import say
 from workers.settings import Settings
 from workers.sources.registry import RegistryOptions
 from workers.sources_file import SourceConfig
+from workers.terminal import say
 
 CHECKOUT = Path(__file__).parents[1]
 README = CHECKOUT / "README.md"

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from indexer.errors import ConfigurationError, Interrupted, McpIndexerError
-from workers import report
+from workers import terminal
 from workers.client import spare_loopback
 from workers.shell import asking, crawling, deciding, log, tending
 from workers.shell.parts import FAILED, INTERRUPTED, USAGE
@@ -32,7 +32,7 @@ for commands in (crawling, asking, log, deciding, tending):
 
 def _version(wanted: bool) -> None:
     if wanted:
-        report.line("mcp-indexer", importlib.metadata.version("mcp-indexer"))
+        terminal.line("mcp-indexer", importlib.metadata.version("mcp-indexer"))
         raise typer.Exit
 
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _end(error: McpIndexerError, exit_status: int) -> NoReturn:
-    report.say(str(error))
+    terminal.say(str(error))
     sys.exit(exit_status)
 
 

@@ -1,26 +1,15 @@
-"""What the commands print: data on stdout, as JSON or for people; progress and sentences on stderr.
-
-Text that an upstream wrote is never passed to a terminal as it is: control characters are written as escapes.
-"""
+"""What the commands print: data on stdout, as JSON or for people; sentences on stderr."""
 
 import json
-import re
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
-
 from indexer.exported import Exported
 from indexer.past import Difference
 from indexer.verify import NAMED, Report
-from schemas.events import Counts, Recorded, RecordQuarantined, rfc3339
+from schemas.events import Recorded, RecordQuarantined, rfc3339
 from schemas.names import document_id
 from workers import archive
 from workers.approval import Approved
@@ -29,6 +18,7 @@ from workers.kinds import KINDS
 from workers.outcome import Outcome
 from workers.redacting import Gone
 from workers.sources_file import SourceConfig, interval_text
+from workers.terminal import json_out, line, say, table
 
 Json = dict[str, Any]
 SHOWN_OF_QUARANTINED = 200
@@ -36,77 +26,6 @@ SHOWN_OF_QUARANTINED = 200
 _INTERVALS = ("every", "slowest", "audit_every")
 CLOCKS_APART_SECONDS = 300
 """A source's clock that is further from ours than that is told of."""
-LINE_SECONDS = 5.0
-"""Where there is no terminal, a crawl says so often how far it is."""
-
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def printable(text: object) -> str:
-    """Text with its control and direction characters written as escapes."""
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
-
-
-def say(sentence: str) -> None:
-    """A sentence for the person at the terminal, on stderr, after what was printed before."""
-    sys.stdout.flush()
-    sys.stderr.write(printable(sentence) + "\n")
-    sys.stderr.flush()
-
-
-def json_out(value: Any) -> None:
-    """One JSON value on one line of stdout."""
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
-
-
-def line(*parts: object) -> None:
-    """One line of data for people, on stdout."""
-    sys.stdout.write(" ".join(printable(part) for part in parts) + "\n")
-
-
-def table(columns: list[str], rows: list[list[object]]) -> None:
-    """Rows for people, on stdout."""
-    shown = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        shown.add_column(column, overflow="fold")
-    for row in rows:
-        shown.add_row(*("" if value is None else printable(value) for value in row))
-    Console(file=sys.stdout, markup=False, highlight=False, width=None if sys.stdout.isatty() else 200).print(shown)
-
-
-@contextmanager
-def crawling(source: str) -> Iterator[Callable[[Counts], None]]:
-    """Progress of a crawl: a live line on a terminal, a line every few seconds elsewhere."""
-    console = Console(stderr=True, markup=False, highlight=False)
-    began = time.monotonic()
-    if not console.is_terminal:
-        said = began
-
-        def now_and_then(counts: Counts) -> None:
-            nonlocal said
-            if time.monotonic() - said >= LINE_SECONDS:
-                said = time.monotonic()
-                say(_progress(source, counts, said - began))
-
-        yield now_and_then
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(source, total=None)
-        yield lambda counts: progress.update(task, description=_progress(source, counts, time.monotonic() - began))
-
-
-def progress(what: str) -> Callable[[int], None]:
-    """Progress of a rebuild, by position."""
-    if not sys.stderr.isatty():
-        return lambda _: None
-
-    def show(position: int) -> None:
-        sys.stderr.write(f"\r{what}: position {position:,}")
-        sys.stderr.flush()
-
-    return show
 
 
 def past_crawls(crawls: list[Json], *, as_json: bool) -> None:
@@ -400,9 +319,3 @@ def examined(parts: list[Json], *, as_json: bool) -> None:
             json_out(part)
         else:
             line("ok " if part["ok"] else "NOT", f"{part['part']}: {part['said']}")
-
-
-def _progress(source: str, counts: Counts, seconds: float) -> str:
-    news = counts.observed - counts.unchanged
-    rate = counts.observed / seconds if seconds else 0.0
-    return f"{source}: {counts.pages} pages, {counts.observed:,} versions ({rate:,.0f}/s), {news:,} new or changed"

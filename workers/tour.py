@@ -25,11 +25,11 @@ from workers.fetch import Fetcher
 from workers.kinds import KINDS
 from workers.meili_binary import find_binary
 from workers.meili_folder import unusable
-from workers.report import say
 from workers.sample.bundled import sample_registry
 from workers.sample.serve import SampleServer
 from workers.settings import Settings, read_settings
 from workers.sources_file import SourceConfig, read_sources
+from workers.terminal import say
 
 SOURCES = Path(__file__).with_name("tour.toml")
 PATIENCE = 10.0

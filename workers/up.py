@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from indexer.errors import McpIndexerError
 from workers.broker import check_broker
-from workers.report import say
+from workers.terminal import say
 from workers.wiring import Wiring
 
 FAILED, INTERRUPTED = 1, 130

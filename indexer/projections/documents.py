@@ -33,7 +33,8 @@ from indexer.projections.runner import (
     read_checkpoint,
     write_checkpoint,
 )
-from indexer.search import SearchIndex, settings_fingerprint
+from indexer.search import SearchIndex
+from indexer.search_settings import settings_fingerprint
 from indexer.store import RECORDS
 from schemas.names import Position
 

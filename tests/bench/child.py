@@ -20,8 +20,8 @@ from indexer.store import EVENTS, RECORDS, STREAMS
 from indexer.verify import verify
 from tests.bench.measuring import measured, tell
 from workers.commands import crawl_sources
-from workers.report import crawling, say
 from workers.settings import read_settings
+from workers.terminal import crawling, say
 from workers.wiring import Wiring
 
 Json = dict[str, Any]

@@ -19,7 +19,7 @@ from indexer.sums import SUMMED, CrawlSums
 from tests.e2e.celery_processes import CELERY, WORKER, Running, beat, through
 from tests.e2e.conftest import Home, server
 from tests.servers import LOOPBACK, free_port, wait_until
-from workers import metrics, report
+from workers import metrics, terminal
 from workers.sample.answers import Request
 from workers.sample.problems import Answer, problem
 from workers.sample.serve import SampleServer
@@ -54,7 +54,7 @@ class Exporter:
 
     def __init__(self, kept: float = 0.0) -> None:
         self.port = free_port()
-        self._server = metrics.serve(Wiring(read_settings(), report.say), self.port, LOOPBACK, kept)
+        self._server = metrics.serve(Wiring(read_settings(), terminal.say), self.port, LOOPBACK, kept)
 
     def families(self) -> list[Metric]:
         return scraped(self.port)
@@ -127,7 +127,7 @@ def test_sums_of_crawls_never_fall_and_outlive_a_process(
 
 
 def test_each_crawl_is_added_once_however_often_the_log_is_read(either: Home) -> None:
-    wiring, grown = Wiring(read_settings(), report.say), CrawlSums()
+    wiring, grown = Wiring(read_settings(), terminal.say), CrawlSums()
     either.crawl()
     for _ in range(3):
         with wiring.database.read() as connection:
@@ -164,7 +164,7 @@ def test_the_database_is_asked_now_and_then_however_many_ask(home: Home) -> None
 def test_what_takes_long_to_read_is_told_for_ten_times_as_long(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "COST", 10)
     times = iter([0.0, 3.0, 32.9, 33.0, 36.0])  # begun and done, asked too early, begun and done
-    standing = metrics.Standing(Wiring(read_settings(), report.say), kept=5.0, ticks=lambda: next(times))
+    standing = metrics.Standing(Wiring(read_settings(), terminal.say), kept=5.0, ticks=lambda: next(times))
     told = []
     for _ in range(3):
         (position,) = [one for one in standing.collect() if one.name == "mcp_indexer_log_position"]

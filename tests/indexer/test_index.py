@@ -17,7 +17,8 @@ from indexer.projections import catalogue, documents, runner
 from indexer.projections.compare import compare
 from indexer.projections.rows import ENTRIES, VERSIONS
 from indexer.projections.runner import Checkpoint, live_build, read_checkpoint
-from indexer.search import SETTINGS, SearchIndex
+from indexer.search import SearchIndex
+from indexer.search_settings import SETTINGS
 from indexer.store import RECORDS
 from indexer.verify import Report, repair, verify
 from schemas.about import read_about

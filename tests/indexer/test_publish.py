@@ -19,7 +19,8 @@ from indexer.redaction import redact
 from indexer.sources import remember_sources
 from indexer.store import Write, append
 from indexer.text import digest
-from schemas.events import RecordQuarantined, SourceConfigured, cloud_event, event_schema
+from schemas.cloud_events import cloud_event, event_schema
+from schemas.events import RecordQuarantined, SourceConfigured
 from schemas.names import ServerName, SourceName, crawls_stream
 from tests.conftest import made as server_of
 from tests.indexer.made import START, appended, log, observed, process, record

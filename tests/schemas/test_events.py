@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
+from schemas.cloud_events import cloud_event
 from schemas.events import (
     EVENT,
     AnyEvent,
@@ -23,7 +24,6 @@ from schemas.events import (
     RecordQuarantined,
     SourceConfigured,
     SourceRemoved,
-    cloud_event,
     event_data,
     read_event,
     rfc3339,

@@ -7,9 +7,9 @@ import typer
 from indexer import past, queries
 from indexer.errors import ConfigurationError, NotFound
 from indexer.projections import runner
+from schemas.cloud_events import cloud_event, event_schema
 from schemas.documents import document_schema
-from schemas.events import cloud_event, event_schema
-from workers import report
+from workers import report, terminal
 from workers.commands import search_index
 from workers.shell.parts import TIME, Json, moment, stored, unknown, wired
 
@@ -94,4 +94,4 @@ def schema(
     schemas = {"document": document_schema(), "event": event_schema()}
     if part is not None and part not in schemas:
         raise ConfigurationError(f"There is no schema of {part!r}; there are those of document and event.")
-    report.json_out(schemas if part is None else schemas[part])
+    terminal.json_out(schemas if part is None else schemas[part])

@@ -6,7 +6,7 @@ import typer
 
 from indexer import queries
 from schemas.names import SourceName
-from workers import report
+from workers import report, terminal
 from workers.approval import approve as approve_source
 from workers.commands import check_sources, chosen, crawl_sources, pause_source
 from workers.shell.parts import FAILED, Json, wired
@@ -32,7 +32,7 @@ def crawl(
 ) -> None:
     """Crawl now, through to the index."""
     with wired() as wiring:
-        result = crawl_sources(wiring, sources or [], audit=audit, max_pages=max_pages, crawling=report.crawling)
+        result = crawl_sources(wiring, sources or [], audit=audit, max_pages=max_pages, crawling=terminal.crawling)
         report.crawled(result, as_json=as_json)
     raise typer.Exit(result.exit_status)
 
@@ -56,7 +56,7 @@ def pause(source: Annotated[str, typer.Argument(help="The source's name.")]) -> 
     """No crawls of a source for now; one under way ends at its next page."""
     with wired() as wiring:
         pause_source(wiring, source, paused=True)
-    report.say(f"{source} is paused; `mcp-indexer resume {source}` lets it be crawled again.")
+    terminal.say(f"{source} is paused; `mcp-indexer resume {source}` lets it be crawled again.")
 
 
 @app.command(epilog="Example: mcp-indexer resume official")
@@ -64,7 +64,7 @@ def resume(source: Annotated[str, typer.Argument(help="The source's name.")]) ->
     """Let a paused source be crawled again, at once where it is due."""
     with wired() as wiring:
         pause_source(wiring, source, paused=False)
-    report.say(f"{source} may be crawled again.")
+    terminal.say(f"{source} may be crawled again.")
 
 
 @app.command(epilog="Example: mcp-indexer approve official")

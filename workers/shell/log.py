@@ -13,9 +13,9 @@ from indexer.following import read_all
 from indexer.importing import import_log
 from indexer.projections import runner
 from indexer.store import last_position
-from schemas.events import cloud_event
+from schemas.cloud_events import cloud_event
 from schemas.names import Position
-from workers import archive, report
+from workers import archive, report, terminal
 from workers.shell.parts import TIME, Json, moment, wired
 
 app = typer.Typer()
@@ -61,7 +61,7 @@ def diff(
             try:
                 first = past.position_at(connection, begin)
             except NotFound as error:
-                report.say(f"{error} All that came later counts as added.")
+                terminal.say(f"{error} All that came later counts as added.")
                 first = Position(0)
             for one in past.differences(connection, first, last):
                 report.difference(one, as_json=as_json)
@@ -95,6 +95,6 @@ def import_exported(
         if file != archive.STANDARD:
             Reading(archive.lines(file), file).check()  # before anything is done
         reading = Reading(archive.lines(file), archive.named(file))
-        found = import_log(database, reading, report.progress("import"))
-        runner.catch_up(database, report.progress("catalogue"))
+        found = import_log(database, reading, terminal.progress("import"))
+        runner.catch_up(database, terminal.progress("catalogue"))
     report.imported(file, found, as_json=as_json)

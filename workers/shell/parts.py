@@ -11,7 +11,7 @@ import typer
 from indexer.errors import ConfigurationError, Interrupted, NotFound
 from schemas.about import read_time
 from schemas.names import ServerName, storable
-from workers import report
+from workers import terminal
 from workers.settings import read_settings
 from workers.wiring import Wiring
 
@@ -27,7 +27,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else 
 @contextmanager
 def wired() -> Iterator[Wiring]:
     """The parts that a command works with, closed when it ends."""
-    wiring = Wiring(read_settings(), report.say)
+    wiring = Wiring(read_settings(), terminal.say)
     try:
         yield wiring
     except KeyboardInterrupt as error:

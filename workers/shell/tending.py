@@ -11,7 +11,7 @@ from indexer.quarantine import waiting
 from indexer.verify import repair as mend
 from indexer.verify import verify as check
 from schemas.names import SourceName
-from workers import report
+from workers import report, terminal
 from workers.commands import chosen
 from workers.doctor import examine
 from workers.reexamination import reexamine
@@ -61,7 +61,7 @@ def rebuild(
     with wired() as wiring:
         if "catalogue" in wanted:
             reexamine(wiring)
-            runner.rebuild(wiring.database, report.progress("catalogue"))
+            runner.rebuild(wiring.database, terminal.progress("catalogue"))
         if "search" in wanted:
             runner.catch_up(wiring.database)
             documents.rebuild(wiring.database, wiring.index())

@@ -1,0 +1,96 @@
+"""How anything is printed: data on stdout, progress and sentences on stderr.
+
+Text that an upstream wrote is never passed to a terminal as it is: control characters are written as escapes.
+"""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from schemas.events import Counts
+
+LINE_SECONDS = 5.0
+"""Where there is no terminal, a crawl says so often how far it is."""
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: object) -> str:
+    """Text with its control and direction characters written as escapes."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
+
+
+def say(sentence: str) -> None:
+    """A sentence for the person at the terminal, on stderr, after what was printed before."""
+    sys.stdout.flush()
+    sys.stderr.write(printable(sentence) + "\n")
+    sys.stderr.flush()
+
+
+def json_out(value: Any) -> None:
+    """One JSON value on one line of stdout."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+def line(*parts: object) -> None:
+    """One line of data for people, on stdout."""
+    sys.stdout.write(" ".join(printable(part) for part in parts) + "\n")
+
+
+def table(columns: list[str], rows: list[list[object]]) -> None:
+    """Rows for people, on stdout."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        shown.add_row(*("" if value is None else printable(value) for value in row))
+    Console(file=sys.stdout, markup=False, highlight=False, width=None if sys.stdout.isatty() else 200).print(shown)
+
+
+@contextmanager
+def crawling(source: str) -> Iterator[Callable[[Counts], None]]:
+    """Progress of a crawl: a live line on a terminal, a line every few seconds elsewhere."""
+    console = Console(stderr=True, markup=False, highlight=False)
+    began = time.monotonic()
+    if not console.is_terminal:
+        said = began
+
+        def now_and_then(counts: Counts) -> None:
+            nonlocal said
+            if time.monotonic() - said >= LINE_SECONDS:
+                said = time.monotonic()
+                say(_progress(source, counts, said - began))
+
+        yield now_and_then
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(source, total=None)
+        yield lambda counts: progress.update(task, description=_progress(source, counts, time.monotonic() - began))
+
+
+def progress(what: str) -> Callable[[int], None]:
+    """Progress of a rebuild, by position."""
+    if not sys.stderr.isatty():
+        return lambda _: None
+
+    def show(position: int) -> None:
+        sys.stderr.write(f"\r{what}: position {position:,}")
+        sys.stderr.flush()
+
+    return show
+
+
+def _progress(source: str, counts: Counts, seconds: float) -> str:
+    news = counts.observed - counts.unchanged
+    rate = counts.observed / seconds if seconds else 0.0
+    return f"{source}: {counts.pages} pages, {counts.observed:,} versions ({rate:,.0f}/s), {news:,} new or changed"
