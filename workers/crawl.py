@@ -5,7 +5,6 @@ transaction of the page that it covers. A complete walk that did not see all tha
 (`indexer.absence`), step by step, too.
 """
 
-import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -23,12 +22,10 @@ from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.errors import (
     ConfigurationError,
-    LeaseLost,
     McpIndexerError,
     SourceMalformed,
     SourceRefused,
     SourceUnavailable,
-    StoreUnavailable,
 )
 from indexer.record import counted, record_page, record_told, record_withdrawn
 from indexer.store import Appended, Write, append
@@ -36,12 +33,10 @@ from schemas.events import AnyEvent, Counts, CrawlStarted
 from schemas.names import CrawlId, SourceName, crawls_stream
 from schemas.observations import Page
 from workers.ahead import PageAhead
+from workers.lease_keeper import kept
 from workers.outcome import CrawlStatus, Outcome, end_of, outcome_of
 from workers.second_look import look
 from workers.source import Source, Traits
-
-RENEW_SECONDS = 15.0
-"""A crawl says so often that it still lives."""
 
 Recorded = Callable[[Appended], None]
 
@@ -79,7 +74,6 @@ class Crawl:
             self.state = self._begun(connection, state, traits, audit=audit, audit_every=audit_every)
             leases.save(connection, self._lease, self.state)
         self._timed = time.monotonic()
-        self._over = threading.Event()
         self._requests = 0
 
     def _begun(
@@ -130,17 +124,13 @@ class Crawl:
 
         Raises LeaseLost where another process took over.
         """
-        beat = threading.Thread(target=self._keep_lease, name=f"lease of {self._name}", daemon=True)
-        beat.start()
-        try:
-            return self._run(opened, max_pages, stop, progress, recorded)
-        except BaseException:
-            with suppress(McpIndexerError):  # whatever it was, the next crawl need not wait
-                self.release()
-            raise
-        finally:
-            self._over.set()
-            beat.join()
+        with kept(self._database, self._lease):
+            try:
+                return self._run(opened, max_pages, stop, progress, recorded)
+            except BaseException:
+                with suppress(McpIndexerError):  # whatever it was, the next crawl need not wait
+                    self.release()
+                raise
 
     def _run(
         self,
@@ -180,17 +170,6 @@ class Crawl:
             return replace(self._outcome("interrupted"), by_hand=True)
         self.release()
         return self._outcome("interrupted")
-
-    def _keep_lease(self) -> None:
-        """Says every now and then that this crawl lives, however long a page or the index takes."""
-        while not self._over.wait(RENEW_SECONDS):
-            try:
-                with self._database.write() as connection:
-                    leases.renew(connection, self._lease)
-            except LeaseLost:
-                return  # the next page finds out
-            except StoreUnavailable:
-                continue  # and so does this
 
     def release(self) -> None:
         """Gives the lease back; the crawl is interrupted and can be taken up by whoever comes next."""

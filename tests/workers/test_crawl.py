@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 import indexer.crawls
-import workers.crawl
+import workers.lease_keeper
 from indexer import leases
 from indexer.crawls import OVERLAP, CrawlState
 from indexer.database import Database
@@ -563,7 +563,7 @@ def test_a_crawl_goes_on_where_the_one_was_that_it_took_over(crawls: Crawls) -> 
 
 
 def test_a_crawl_keeps_its_lease_however_long_a_page_takes(crawls: Crawls, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers.crawl, "RENEW_SECONDS", 0.01)
+    monkeypatch.setattr(workers.lease_keeper, "RENEW_SECONDS", 0.01)
 
     def held_until() -> int:
         with crawls.database.read() as connection:
