@@ -93,11 +93,13 @@ def _told(connection: Connection, withheld: Collection[SourceName], recorded: Re
 @contextmanager
 def exchange(url: str) -> Iterator[Send]:
     """The exchange at a broker, made where it is missing. Raises ExchangeUnavailable with a sentence."""
-    with Broker(url, connect_timeout=CONNECT_SECONDS, transport_options=_patience(url)) as broker, _errors(broker):
+    with Broker(url, connect_timeout=CONNECT_SECONDS) as broker, _errors(broker):
+        confirming = broker.get_transport_cls().driver_type == "amqp"
+        broker.transport_options = _patience(amqp=confirming)
         broker.connect()
         channel = broker.channel()
         producer = Producer(channel, Exchange(NAME, type="topic", durable=True), auto_declare=True)
-        confirms = _Confirms(broker, channel) if broker.transport.driver_type == "amqp" else None
+        confirms = _Confirms(broker, channel) if confirming else None
 
         def send(events: Sequence[Recorded]) -> None:
             with _errors(broker):
@@ -175,9 +177,9 @@ def _errors(broker: Broker) -> Iterator[None]:
         ) from error
 
 
-def _patience(url: str) -> dict[str, Any]:
+def _patience(*, amqp: bool) -> dict[str, Any]:
     """No wait outlasts a broker that answers no more."""
-    if url.startswith("amqp"):
+    if amqp:
         return {"read_timeout": WAIT_SECONDS, "write_timeout": WAIT_SECONDS}
     return {"socket_timeout": WAIT_SECONDS, "socket_connect_timeout": CONNECT_SECONDS}
 

@@ -227,3 +227,10 @@ def test_a_decision_does_not_name_what_may_not_be_passed_on(sqlite: Database, ra
         found = [json.loads(one.body)["data"] for one in decisions.read()]
     assert [one["name"] for one in found] == [None, "com.example/ours"]
     assert [one["digest"] for one in found] == [digest(mine), digest(ours)]
+
+
+def test_rabbitmq_by_its_other_name(sqlite: Database, rabbitmq_url: str) -> None:
+    some(sqlite, 1)
+    with reading(rabbitmq_url) as reader:
+        published(sqlite, rabbitmq_url.replace("amqp://", "pyamqp://"))
+        assert reader.positions() == [1]
