@@ -5,7 +5,7 @@ not see either are withdrawn, the others are asked for one by one. Too many of t
 less than half of what was held withdraws nothing at all until a person approves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,8 +41,8 @@ class AskFor:
     surely_there: bool = False
 
 
-Told = Observation | Literal["there", "gone", "unknown"]
-"""What a source says of one version that it is asked for by itself."""
+Told = Observation | Literal["there", "gone", "unknown", "no answer"]
+"""What a source says of one version that it is asked for by itself; with "no answer" it is asked for no other."""
 
 
 def judge(*, held: int, unseen: int, twice: int) -> Settling:
@@ -72,9 +72,17 @@ def begin(
 
 
 def compare(
-    connection: Connection, source: SourceName, state: CrawlState, places: Sequence[ListingSlot], *, last: bool
+    connection: Connection,
+    source: SourceName,
+    state: CrawlState,
+    places: Sequence[ListingSlot],
+    *,
+    kept: Collection[ListingSlot],
+    last: bool,
 ) -> Walk:
-    """The walk after a page that showed some places, in its order; what is held between them is a candidate."""
+    """The walk after a page that showed some places, in its order, those that were `kept` among them; what is held
+    between them is a candidate.
+    """
     walk = state.walk
     assert walk is not None, "a page belongs to a walk"
     if state.candidates and places:
@@ -90,6 +98,7 @@ def compare(
             connection,
             source,
             places,
+            kept=kept,
             walk=walk.number,
             after=walk.after,
             until=until,

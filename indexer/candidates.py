@@ -59,17 +59,19 @@ def keep_unseen(
     source: SourceName,
     places: Collection[ListingSlot],
     *,
+    kept: Collection[ListingSlot],
     walk: int,
     after: ListingSlot | None,
     until: ListingSlot | None,
     deleted: bool,
 ) -> None:
     """Makes candidates of what is held after one place and up to another (None: from the first, to the last), and is
-    not among the places that a page showed there, all of which are held by now; `deleted` versions among them or not.
+    not among the places that a page showed there; `deleted` versions among them or not. Those `kept` are held by now.
     """
     between = _between(source, after, until, deleted=deleted)
-    if deleted and connection.scalar(between.with_only_columns(func.count())) == len(places):
-        return
+    found = sum(after is None or place > after for place in kept)
+    if deleted and connection.scalar(between.with_only_columns(func.count())) == found:
+        return  # to count them takes a quarter of the time that it takes to look for others
     shown = among(connection.dialect.name, "places", HELD.c.key, HELD.c.slot)
     _keep(connection, between.where(~shown), walk, given("places", list(places)))
 

@@ -75,7 +75,8 @@ def record_page(
     if quarantined and appended is not None:
         quarantine.keep(connection, appended, walk=walk.started_at)
 
-    walk = absence.compare(connection, lease.source, state, shown(page), last=page.next_cursor is None)
+    last = page.next_cursor is None
+    walk = absence.compare(connection, lease.source, state, shown(page), kept=seen.keys(), last=last)
     walk = _counted(walk, decisions, past, state.mark)
     more = Counts(pages=1, requests=requests, observed=len(unidentified), quarantined=len(unidentified))
     walk = advance(walk, page.next_cursor, served_at=page.served_at)
@@ -92,7 +93,7 @@ def record_told(
     assert walk is not None, "it is asked at the end of a walk"
     assert walk.settling is not None, "it is asked at the end of a walk"
     appended = None
-    if asked.surely_there:
+    if asked.surely_there or told == "no answer":
         settling = walk.settling.model_copy(update={"askable": isinstance(told, Observation) or told == "there"})
         walk = walk.model_copy(update={"settling": settling})
     elif told == "unknown":

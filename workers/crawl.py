@@ -16,7 +16,8 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from indexer import absence, candidates, crawls, leases, quarantine
-from indexer.absence import AskFor, Withdraw
+from indexer.absence import AskFor, Told, Withdraw
+from indexer.candidates import ListingSlot
 from indexer.clock import Clock
 from indexer.crawls import CrawlState
 from indexer.database import Database
@@ -211,7 +212,7 @@ class Crawl:
         """One step about what a complete walk did not see, in one transaction; the last one ends the crawl."""
         with self._database.read() as connection:
             step = absence.next_step(connection, self._name, self.state)
-        told = look(opened.source, step.place) if isinstance(step, AskFor) else "unknown"
+        told = self._look(opened.source, step.place) if isinstance(step, AskFor) else "unknown"
         sent, seconds = self._since_last_step(opened)
         outcome = appended = None
         state, lease, at = self.state, self._lease, self._clock()
@@ -232,6 +233,17 @@ class Crawl:
         if appended is not None:
             recorded(appended)
         return outcome
+
+    def _look(self, source: Source, place: ListingSlot) -> Told:
+        """What the source says of a version by itself. Raises SourceUnavailable once; where it does not answer when a
+        crawl has failed before, the rest waits for the next complete walk: one bad address is not to hold up a source.
+        """
+        try:
+            return look(source, place)
+        except SourceUnavailable:
+            if not self.state.failed:
+                raise
+            return "no answer"
 
     def _end(self, connection: Connection, state: CrawlState) -> tuple[CrawlState, Outcome]:
         """Says in the log what the crawl came to that is at its end; gives the state after it."""

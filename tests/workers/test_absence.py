@@ -185,6 +185,29 @@ def test_what_is_listed_in_a_form_that_cannot_be_kept_is_listed(watched: Watched
     assert watched.left_over == 0
 
 
+def test_what_was_never_held_hides_no_absence(watched: Watched) -> None:
+    watched.upstream.listed = tools(*range(10))
+    watched.audit()
+    new = ("com.example/tool-0004", "2.0.0")  # as many on its page as are held between the page's ends
+    watched.upstream.listed, watched.upstream.too_large = [*tools(*range(5), *range(6, 10)), new], [new]
+    assert watched.audit().counts.withdrawn == 1
+    assert watched.withdrawn == tools(5)
+
+
+def test_a_version_that_two_pages_show_hides_no_absence(watched: Watched) -> None:
+    """Where pages are counted out, one that is new pushes the last of a page onto the next."""
+    watched.upstream.listed = tools(*range(10))
+    watched.audit()
+
+    def publish(page: int) -> None:
+        if page == 1:
+            watched.upstream.listed = [("com.example/tool-0000", "0.1.0"), *tools(*range(6), *range(7, 10))]
+
+    watched.upstream.before_page = publish
+    assert watched.audit().counts.withdrawn == 1
+    assert watched.withdrawn == tools(6)
+
+
 def test_what_comes_back_comes_back(watched: Watched) -> None:
     watched.upstream.listed = tools(*range(10))
     watched.audit()
@@ -224,6 +247,19 @@ def test_a_source_that_does_not_answer_a_second_look_is_asked_again(watched: Wat
     outcome = watched.audit()
     assert (outcome.status, outcome.counts.withdrawn) == ("completed", 2)
     assert watched.upstream.requests == 3  # no page is asked for again
+
+
+def test_a_version_that_never_answers_holds_up_no_source(watched: Watched) -> None:
+    watched.upstream.listed = tools(*range(10))
+    watched.audit()
+    begun = watched.state.full_at
+    watched.upstream.refuses_to_look = SourceUnavailable("500")
+    watched.upstream.listed = tools(*range(8))
+    assert watched.audit().status == "failed"
+    outcome = watched.audit()
+    assert (outcome.status, watched.withdrawn) == ("completed", [])
+    assert watched.state.full_at != begun
+    assert watched.audit().counts.withdrawn == 2  # as where it cannot be asked at all
 
 
 def test_too_many_park_the_crawl_before_any_second_look(watched: Watched) -> None:
