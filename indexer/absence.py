@@ -85,7 +85,7 @@ def compare(
     """
     walk = state.walk
     assert walk is not None, "a page belongs to a walk"
-    if state.candidates and places:
+    if places and (state.candidates or state.aside is not None):
         candidates.forget_seen(connection, source, places)
     if not walk.complete:
         return walk

@@ -57,8 +57,8 @@ class Walk(BaseModel):
     `number` tells it from the source's others. `counts` are those of the crawl under way; `met` says whether a crawl
     before it met any record on this walk. Of a complete one `held` is how many versions were listed when it began,
     `compares` whether what it does not see of them is a candidate, `lists_deleted` whether it sees those that are
-    deleted, `after` the last place that it saw, `ordered` whether it met them in the order of their places so far, and
-    `settling` what is left to do at its end.
+    deleted, `after` the last place that it saw, `ordered` whether it met them in the order of their places so far,
+    `settling` what is left to do at its end, and `overtaken` whether an increment came before it since it began.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -82,6 +82,7 @@ class Walk(BaseModel):
     after: tuple[ListingKey, Slot] | None = None
     ordered: bool = True
     settling: Settling | None = None
+    overtaken: bool = False
 
     @property
     def complete(self) -> bool:
@@ -120,13 +121,13 @@ class Audited(BaseModel):
 class CrawlState(BaseModel):
     """Where a source stands.
 
-    `address` is where it was asked last, `crawl` the crawl under way, `walk` the walk that is not complete, `mark` the
-    time the next increment asks from, `full_at` the start of the last complete walk of everything, `lasted` the seconds
-    it took, `last_mode` what the last crawl was, `changed_at` when a crawl last found news, `failures` how many failed
-    in a row, the last one at `failed_at`. `walks` counts its walks, `complete` is the number of the last complete walk
-    of everything. `unordered` says that it was seen to list in no order of places, `candidates` whether versions wait
-    for a second look. `clock_ahead` are the seconds that the upstream's clock was ahead of ours when it was last asked;
-    None where it tells no time.
+    `address` is where it was asked last, `crawl` the crawl under way, `walk` the walk that is not complete, `aside` one
+    that lets an increment come first, `mark` the time the next increment asks from, `full_at` the start of the last
+    complete walk of everything, `lasted` the seconds it took, `last_mode` what the last crawl was, `changed_at` when a
+    crawl last found news, `failures` how many failed in a row, the last one at `failed_at`. `walks` counts its walks,
+    `complete` is the number of the last complete walk of everything. `unordered` says that it was seen to list in no
+    order of places, `candidates` whether versions wait for a second look. `clock_ahead` are the seconds that the
+    upstream's clock was ahead of ours when it was last asked; None where it tells no time.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -134,6 +135,7 @@ class CrawlState(BaseModel):
     address: str = ""
     crawl: CrawlId | None = None
     walk: Walk | None = None
+    aside: Walk | None = None
     mark: datetime | None = None
     full_at: datetime | None = None
     completed_at: datetime | None = None
@@ -166,35 +168,49 @@ def asked_at(state: CrawlState, address: str) -> CrawlState:
     """The state for asking at an address. What is known of one place says nothing of another: it is walked anew."""
     if state.address in ("", address):
         return state.model_copy(update={"address": address})
-    return state.model_copy(update={"address": address, "walk": None, "mark": None, "unordered": False})
+    return state.model_copy(update={"address": address, "walk": None, "aside": None, "mark": None, "unordered": False})
 
 
 def begin(
-    state: CrawlState, *, crawl: CrawlId, at: datetime, audit: bool, supports_since: bool
+    state: CrawlState, *, crawl: CrawlId, at: datetime, audit: bool, supports_since: bool, relieve: bool = False
 ) -> tuple[CrawlState, bool]:
     """The state with a crawl under way, and whether that crawl is a new one.
 
     A crawl that was interrupted goes on, whatever is asked for now; a walk that was left unfinished goes on in a new
-    crawl. An increment gives way to an audit, and a walk that has become too old starts again.
+    crawl. An increment gives way to an audit, and a walk that has become too old starts again. `relieve` lets an
+    increment come before an audit that failed and may fail again; the audit's walk goes on after it.
     """
-    walk = state.walk
-    if walk is not None and not too_old(state, at) and not (audit and not walk.complete):
-        if state.crawl is not None:
-            return state, False
-        walk = walk.model_copy(
-            update={"counts": Counts(), "seconds": 0.0, "missed": 0, "silent": 0, "met": not walk.empty}
-        )
-        return state.model_copy(update={"crawl": crawl, "walk": walk}), True
+    aside, walk = _young(state.aside, state, at), _young(state.walk, state, at)
+    relieved = relieve and state.failed and state.last_mode == "audit" and state.mark is not None and supports_since
+    audit = audit and not relieved
+    if walk is not None and audit and not walk.complete:
+        walk = None
+    if walk is not None and state.crawl is not None:
+        return state, False
+    if relieved and (walk is None or walk.complete):
+        walk, aside = None, _overtaken(walk or aside)
+    elif walk is None:
+        walk, aside = aside, None
+    if walk is not None:
+        changed = {"counts": Counts(), "seconds": 0.0, "missed": 0, "silent": 0, "met": not walk.empty}
+        walk = walk.model_copy(update=changed)
+        return state.model_copy(update={"crawl": crawl, "walk": walk, "aside": aside}), True
     increment = state.mark is not None and supports_since and not audit
     mode: Mode = "full" if state.full_at is None else "incremental" if increment else "audit"
     number = state.walks + 1
     walk = Walk(mode=mode, started_at=at, number=number, since=state.mark if mode == "incremental" else None)
-    return state.model_copy(update={"crawl": crawl, "walk": walk, "walks": number}), True
+    return state.model_copy(update={"crawl": crawl, "walk": walk, "walks": number, "aside": aside}), True
 
 
-def too_old(state: CrawlState, at: datetime) -> bool:
-    """Whether the walk under way began too long ago to go on."""
-    return state.walk is not None and at - state.walk.started_at >= max(STALE_WALK, timedelta(seconds=2 * state.lasted))
+def _overtaken(walk: Walk | None) -> Walk | None:
+    return None if walk is None else walk.model_copy(update={"overtaken": True})
+
+
+def _young(walk: Walk | None, state: CrawlState, at: datetime) -> Walk | None:
+    """A walk that has not begun too long ago to go on."""
+    if walk is None or at - walk.started_at >= max(STALE_WALK, timedelta(seconds=2 * state.lasted)):
+        return None
+    return walk
 
 
 def advance(walk: Walk, cursor: Cursor | None, *, served_at: datetime | None) -> Walk:
@@ -233,8 +249,9 @@ def completed(state: CrawlState, *, at: datetime, candidates: bool = False) -> C
     assert walk is not None
     changed: dict[str, Any] = {
         "crawl": None,
-        "walk": None,
-        "mark": walk.mark,
+        "walk": None if walk.complete else state.aside,
+        "aside": None,
+        "mark": state.mark if walk.overtaken else walk.mark,
         "completed_at": at,
         "changed_at": at if found_news(walk.counts) else state.changed_at,
         "last_mode": walk.mode,

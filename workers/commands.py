@@ -147,6 +147,7 @@ def begin_crawl(wiring: Wiring, config: SourceConfig, *, audit: bool = False) ->
         traits(kind, config.url, options),
         clock=wiring.clock,
         audit=audit,
+        every=config.every,
         audit_every=config.audit_every,
     )
 

@@ -40,6 +40,8 @@ from workers.second_look import look
 from workers.source import Source, Traits
 
 Recorded = Callable[[Appended], None]
+Intervals = tuple[timedelta, timedelta]
+"""How often a source is to be crawled, and how often in full."""
 
 
 class Opened(Protocol):
@@ -63,26 +65,31 @@ class Crawl:
         *,
         clock: Clock,
         audit: bool = False,
+        every: timedelta = timedelta.max,
         audit_every: timedelta = timedelta.max,
     ) -> None:
         """Takes the lease, and begins a crawl or goes on with the one that was interrupted. Raises LeaseHeld.
 
-        It is an audit where that is asked for, or where the last full walk began longer ago than `audit_every`.
+        It is an audit where that is asked for, or where the last full walk began longer ago than `audit_every`; where
+        audits fail, an increment comes before the next try when the last crawl was completed longer ago than `every`.
         """
         self._database, self._name, self._clock = database, name, clock
         with database.write() as connection:
             self._lease, state = leases.claim(connection, name, holder=leases.this_process())
-            self.state = self._begun(connection, state, traits, audit=audit, audit_every=audit_every)
+            self.state = self._begun(connection, state, traits, audit=audit, intervals=(every, audit_every))
             leases.save(connection, self._lease, self.state)
         self._timed = time.monotonic()
         self._requests = 0
 
     def _begun(
-        self, connection: Connection, state: CrawlState, traits: Traits, *, audit: bool, audit_every: timedelta
+        self, connection: Connection, state: CrawlState, traits: Traits, *, audit: bool, intervals: Intervals
     ) -> CrawlState:
         """The state with this crawl under way; the log hears of it, and how one ended that it does not go on with."""
         now, before = self._clock(), state
         state = crawls.by_clock(state, now)
+        every, audit_every = intervals
+        overdue = state.completed_at is not None and now - state.completed_at >= every
+        relieve = overdue and not audit
         audit = audit or (state.full_at is not None and now - state.full_at >= audit_every)
         state, new = crawls.begin(
             crawls.asked_at(state, traits.address),
@@ -90,6 +97,7 @@ class Crawl:
             at=now,
             audit=audit,
             supports_since=traits.supports_since,
+            relieve=relieve,
         )
         if not new:
             return state
@@ -98,7 +106,7 @@ class Crawl:
             self._append(connection, end_of(before.walk, given_up), before.crawl)
         walk = state.walk
         assert walk is not None, "it has just begun"
-        if walk.number != before.walks:
+        if state.walks != before.walks:
             state = state.model_copy(update={"unordered": state.unordered or not traits.ordered})
             state = absence.begin(
                 connection,

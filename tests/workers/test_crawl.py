@@ -111,12 +111,24 @@ class Crawls:
     complete: bool = True
     ordered: bool = True
 
-    def begin(self, *, audit: bool = False, since: bool = True, audit_every: timedelta = 7 * DAY) -> Crawl:
+    def begin(
+        self,
+        *,
+        audit: bool = False,
+        since: bool = True,
+        every: timedelta = timedelta.max,
+        audit_every: timedelta = 7 * DAY,
+    ) -> Crawl:
         traits = Traits(self.address, since, self.complete, self.ordered)
-        return Crawl(self.database, NAME, traits, clock=lambda: self.now, audit=audit, audit_every=audit_every)
+        often = {"every": every, "audit_every": audit_every}
+        return Crawl(self.database, NAME, traits, clock=lambda: self.now, audit=audit, **often)
 
     def run(self, source: FakeSource, *, audit: bool = False, since: bool = True, pages: int | None = None) -> Outcome:
         return self.begin(audit=audit, since=since).run(source, max_pages=pages)
+
+    def hourly(self, source: FakeSource, *, pages: int | None = None) -> Outcome:
+        """A crawl of a source that is to be crawled every hour, and in full every week."""
+        return self.begin(every=HOUR).run(source, max_pages=pages)
 
     @property
     def events(self) -> list[AnyEvent]:
@@ -300,6 +312,45 @@ def test_a_clock_that_was_put_back_does_not_keep_an_audit_away(crawls: Crawls) -
     assert crawls.run(FakeSource(three())).mode == "audit"
     crawls.now += HOUR
     assert crawls.run(nothing()).mode == "incremental"
+
+
+def test_increments_go_on_while_audits_fail(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()))
+    stuck = FakeSource({**three(), "c": SourceUnavailable("504")})
+    crawls.now += 8 * DAY
+    outcome = crawls.hourly(stuck)
+    assert (outcome.mode, outcome.status) == ("audit", "failed")
+    changed = FakeSource({None: page(7, then="z"), "z": page()})
+    assert (crawls.hourly(changed, pages=1).mode, crawls.hourly(changed).mode) == ("incremental", "incremental")
+    assert changed.asked == [(START - OVERLAP, None), (START - OVERLAP, "z")]
+    mark = crawls.state.mark
+    crawls.now += HOUR / 2
+    outcome = crawls.hourly(stuck)
+    assert (outcome.mode, outcome.status, outcome.counts.pages) == ("audit", "failed", 0)
+    well = FakeSource({**three(), "c": page(4, 7)})
+    outcome = crawls.hourly(well)
+    assert (outcome.mode, outcome.status, well.cursors) == ("audit", "completed", ["c"])
+    assert (outcome.missed, outcome.counts.withdrawn) == (0, 0)
+    assert crawls.state.mark == mark  # the increment's, which began later
+
+
+def test_increments_go_on_while_audits_are_refused(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()))
+    crawls.now += 8 * DAY
+    odd = FakeSource({**three(), "b": SourceMalformed("a web page")})
+    assert (crawls.hourly(odd).mode, crawls.hourly(nothing()).mode) == ("audit", "incremental")
+    assert (crawls.hourly(odd).mode, crawls.hourly(odd).mode) == ("audit", "audit")
+    crawls.now += HOUR
+    assert (crawls.hourly(nothing()).mode, crawls.hourly(odd).mode) == ("incremental", "audit")
+
+
+def test_an_audit_that_is_asked_for_waits_for_no_increment(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()))
+    crawls.now += 8 * DAY
+    crawls.hourly(FakeSource({**three(), "c": SourceUnavailable("504")}))
+    crawls.now += HOUR
+    source = FakeSource(three())
+    assert (crawls.begin(audit=True, every=HOUR).run(source).mode, source.cursors) == ("audit", ["c"])
 
 
 def test_an_increment_that_was_cut_gives_way_to_an_audit(crawls: Crawls) -> None:
