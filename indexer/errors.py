@@ -64,6 +64,10 @@ class LogDamaged(McpIndexerError):
         return f"Event {self.position} of the log cannot be read ({self.reason}); restore the database from a backup."
 
 
+class LogChanged(McpIndexerError):
+    """What the log holds was changed while it was read: read it again."""
+
+
 class StoreTooNew(ConfigurationError):
     """The database was written by a newer program than this one."""
 

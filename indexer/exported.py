@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
+from sqlalchemy import and_, select
 
 from indexer.database import Database
-from indexer.errors import ImportRefused
-from indexer.store import last_position, read_log
+from indexer.errors import ImportRefused, LogChanged
+from indexer.store import EVENTS, last_position, read_log
 from indexer.text import ascii_json, read_json
 from schemas.about import read_time
 from schemas.cloud_events import cloud_event
 from schemas.events import EVENT, Recorded, read_event
-from schemas.names import CrawlId, Position, Revision, StreamId
+from schemas.names import CrawlId, Position, Revision, StreamId, decisions_stream
 
 FORMAT, VERSION = "mcp-indexer log", 1
 
@@ -36,7 +37,9 @@ class Exported:
 
 
 class Exporting:
-    """The lines of the log up to where it ends now; once they were taken, `exported` says what they hold."""
+    """The lines of the log up to where it ends now; once they were taken, `exported` says what they hold. Raises
+    LogChanged where a record was redacted meanwhile.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -51,8 +54,22 @@ class Exporting:
             hashed.update(line)
             events += 1
             yield line
+        self._refuse_redacted(until)
         self.exported = Exported(until, events, hashed.hexdigest())
         yield _line({"end": {"position": until, "events": self.exported.events, "digest": self.exported.digest}})
+
+    def _refuse_redacted(self, until: Position) -> None:
+        """What was redacted meanwhile may stand in the lines before, and who blanked the others would not."""
+        wanted = and_(
+            EVENTS.c.stream == decisions_stream(), EVENTS.c.type == "decision.redacted", EVENTS.c.position > until
+        )
+        with self._database.read() as connection:
+            found = connection.scalar(select(EVENTS.c.position).where(wanted).limit(1))
+        if found is not None:
+            raise LogChanged(
+                f"A record was redacted (event {found}) while the log was exported up to event {until}; what was "
+                "written is no whole export. Run the same command again."
+            )
 
     def _lines(self, until: Position) -> Iterator[bytes]:
         after = Position(0)

@@ -259,7 +259,7 @@ class Crawl:
         assert walk is not None, "it is at its end"
         parked = walk.settling is not None and walk.settling.parked > 0
         outcome = outcome_of(self._name, walk, "parked" if parked else "completed")
-        if walk.complete:  # what it did not meet in quarantine is mended, or is not listed any more
+        if walk.complete and not parked:  # what it did not meet in quarantine is mended, or is not listed any more
             gone = quarantine.let_go_unmet(connection, self._name, walk=walk.started_at)
             append(connection, gone, at=self._clock(), crawl=state.crawl)
         self._append(connection, end_of(walk, outcome), state.crawl)

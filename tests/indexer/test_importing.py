@@ -14,7 +14,7 @@ from indexer import importing
 from indexer.blanking import REDACTIONS
 from indexer.crawls import CrawlState
 from indexer.database import Database
-from indexer.errors import ConfigurationError, ImportRefused, StoreUnavailable
+from indexer.errors import ConfigurationError, ImportRefused, LogChanged, StoreUnavailable
 from indexer.exported import Exporting, Reading
 from indexer.importing import import_log, refuse_unfinished
 from indexer.leases import STATES
@@ -34,6 +34,7 @@ from schemas.events import AnyEvent, Counts, CrawlCompleted, CrawlFailed, CrawlP
 from schemas.names import ServerName, SourceName, crawls_stream
 from schemas.observations import Unidentified
 from tests.indexer.made import (
+    NAME,
     SOURCE,
     START,
     appended,
@@ -352,3 +353,14 @@ def test_what_others_append_meanwhile_is_not_mixed_with_it(database: Database, t
     with pytest.raises(ImportRefused, match="does not follow"):
         imported(target, told())
     assert len(log(target)) == 1
+
+
+def test_what_is_redacted_while_a_log_is_exported_makes_that_no_export(database: Database) -> None:
+    fill(database)
+    lines = iter(Exporting(database))
+    exported = [next(lines)]
+    with database.write() as connection:
+        redact(connection, ServerName(NAME), reason="holds a key", at=at(7))
+    with pytest.raises(LogChanged, match="Run the same command again"):
+        exported += lines
+    assert len(lines_of(database)) > len(exported)

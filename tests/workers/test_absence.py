@@ -298,6 +298,19 @@ def test_who_saw_less_than_half_waits_for_approval_however_often(watched: Watche
     assert (watched.withdrawn, watched.upstream.looked_for) == ([], [])
 
 
+def test_a_parked_crawl_lets_nothing_out_of_quarantine(watched: Watched) -> None:
+    watched.upstream.listed, watched.upstream.too_large = tools(*range(30)), tools(29)
+    watched.audit()
+    watched.upstream.listed = tools(*range(9))
+    assert watched.audit().status == "parked"
+    watched.upstream.listed = tools(*range(30))
+    watched.audit()
+    assert [e.type for e in watched.events if e.type.startswith("record.")] == ["record.quarantined"]
+    watched.upstream.listed = tools(*range(29))
+    watched.audit()
+    assert [e.type for e in watched.events if e.type.startswith("record.")][1:] == ["record.released"]
+
+
 def test_new_absences_beside_parked_ones_are_judged_by_themselves(watched: Watched) -> None:
     watched.upstream.listed = tools(*range(300))
     watched.audit()
