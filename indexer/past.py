@@ -7,6 +7,7 @@ with what was configured and decided by then: the same code, over a catalogue in
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import merge
 from typing import Any, Self
 
 import orjson
@@ -143,10 +144,11 @@ class _Then:
 
     def fill(self, names: Sequence[ServerName], *, after: int = 0, until: Position) -> None:
         """Brings it over what concerns some servers between two positions."""
-        catalogue.apply(self.catalogue, BUILD, [one for one in self._of_all if after < one.position <= until])
+        of_all = (one for one in self._of_all if after < one.position <= until)
         streams = EVENTS.c.stream.in_(streams_of(self._log, live_build(self._log), names))
         wanted = select(EVENTS.c.position).where(streams, EVENTS.c.position > after, EVENTS.c.position <= until)
-        for events in chunks(read_positions(self._log, wanted), PAGE_EVENTS):
+        of_them = read_positions(self._log, wanted)
+        for events in chunks(merge(of_all, of_them, key=lambda one: one.position), PAGE_EVENTS):
             self._keep_records(events)
             catalogue.apply(self.catalogue, BUILD, events)
         write_checkpoint(self.catalogue, Checkpoint(LIVE, until, catalogue.fingerprint(), str(BUILD)))

@@ -198,3 +198,17 @@ def test_what_was_redacted_is_gone_from_the_past_too(database: Database) -> None
             assert entry["version"] == "1.0.0"
             assert "holds a key" not in str(entry)
         assert list(past.differences(connection, Position(3), Position(4))) == []
+
+
+def test_as_of_now_it_is_what_it_is_with_what_was_redacted(database: Database) -> None:
+    secret = record(version="2.0.0", title="holds a key")
+    appended(database, configured(), observed(), observed(secret))
+    with database.write() as connection:
+        redact(connection, ServerName(digest(secret)), reason="holds a key", at=at(9))
+    last = appended(database, status_changed(secret, meta("deprecated", updated=10)), configured(OTHER))
+    runner.catch_up(database)
+    with database.read() as connection:
+        assert past.show(connection, ServerName(NAME), last) == queries.show(connection, ServerName(NAME))
+        as_redacted = past.show(connection, ServerName(NAME), Position(4))
+        assert as_redacted is not None
+        assert as_redacted["position"] == 4
