@@ -98,6 +98,8 @@ class Server(ABC):
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     kill_signal: ClassVar[signal.Signals] = signal.SIGKILL
     patience: ClassVar[float] = 30
+    restore_signals: ClassVar[bool] = True
+    """Without it a file that may not grow is an error to the server, and not its end."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -203,6 +205,7 @@ class Server(ABC):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                restore_signals=self.restore_signals,
                 user=self.user,
                 group=self.user,
                 extra_groups=None if self.user is None else [],
