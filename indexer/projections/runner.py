@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, select
 from indexer.database import Database
 from indexer.projections import catalogue, rows
 from indexer.projections.tail import Tail
-from indexer.sql import upsert
+from indexer.sql import insert_missing, upsert
 from indexer.store import PAGE_EVENTS, last_position, read_log
 from indexer.tables import CheckpointRow, table
 from schemas.names import Position
@@ -83,10 +83,7 @@ def catch_up(
     """
     while True:
         with database.write() as connection:
-            live = read_checkpoint(connection, LIVE, lock=True)
-            if live is None:
-                live = Checkpoint(LIVE, Position(0), catalogue.fingerprint(), "1")
-                write_checkpoint(connection, live)
+            live = read_checkpoint(connection, LIVE, lock=True) or _begun(connection)
             if live.fingerprint == catalogue.fingerprint():
                 moved = _step(connection, live, limit=limit, tail=tail)
                 if moved is None:
@@ -116,6 +113,15 @@ def rebuild(
                     rows.clear(connection, keep=[int(build.target)])
                     return build.position
                 progress(moved.position)
+
+
+def _begun(connection: Connection) -> Checkpoint:
+    """The live build's checkpoint where it was not there; another process may have made it meanwhile, and be ahead."""
+    row = {"name": LIVE, "position": 0, "fingerprint": catalogue.fingerprint(), "target": "1"}
+    insert_missing(connection, CHECKPOINTS, [row])
+    live = read_checkpoint(connection, LIVE, lock=True)
+    assert live is not None, "it was just made"
+    return live
 
 
 def begin_build(database: Database) -> Checkpoint:

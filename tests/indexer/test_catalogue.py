@@ -1,7 +1,9 @@
 """The catalogue: derived from events alone, the same however they are batched."""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import permutations
 from typing import Any
@@ -442,3 +444,27 @@ def test_names_that_differ_by_case_only_are_told_of_each_other(database: Databas
         assert "lint/name-case" in found[name]["problems"]
         assert found[name]["position"] == 3  # whoever polls for changes is told of the other one, too
         assert found[name]["valid"] == alone["valid"]
+
+
+def test_two_that_begin_at_once_begin_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who finds no checkpoint, and another one has made it meanwhile, does not begin anew."""
+    last = appended(database, configured(), observed())
+    read, looked, go_on = runner.read_checkpoint, threading.Event(), threading.Event()
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        found = read(*arguments, **more)
+        if threading.current_thread().name.startswith("second") and not looked.is_set():
+            looked.set()
+            assert go_on.wait(60)
+        return found
+
+    monkeypatch.setattr(runner, "read_checkpoint", slow)
+    moved: list[int] = []
+    with ThreadPoolExecutor(thread_name_prefix="second") as threads:
+        second = threads.submit(runner.catch_up, database, moved.append)
+        assert looked.wait(60)
+        if not database.is_sqlite:  # there the second one keeps the first from looking
+            runner.catch_up(database)
+        go_on.set()
+        assert second.result() == last
+    assert moved == ([last] if database.is_sqlite else [])
