@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 from indexer.database import Database
 from indexer.documents import with_server_json
 from indexer.projections.rows import ENTRIES, chunks
-from indexer.projections.runner import live_build
+from indexer.projections.runner import LIVE, live_build, read_checkpoint
 from indexer.search import SearchIndex
 from indexer.store import RECORDS
 from schemas.names import Position
@@ -59,7 +59,9 @@ def compare(database: Database, index: SearchIndex, uid: str, until: Position) -
                 if orjson.loads(with_server_json(row.document, row.text)) != document:
                     found.different[id_] = row.name
     with database.read() as connection:
-        if compared == connection.scalar(select(func.count()).where(_in_the_index(connection, until))):
+        live = read_checkpoint(connection, LIVE)
+        stood_still = live is not None and live.position <= until  # else what was compared may not be counted
+        if stood_still and compared == connection.scalar(select(func.count()).where(_in_the_index(connection, until))):
             return found  # none is missing, and none need be asked for
         for some in chunks(_names(connection, until), AT_ONCE):
             there = index.present([id_ for id_, _ in some], uid)

@@ -16,7 +16,9 @@ from sqlmodel import SQLModel
 
 from indexer.database import Database
 from indexer.projections import catalogue, runner
+from indexer.projections.compare import compare, expected_documents
 from indexer.projections.rows import ENTRIES, VERSIONS, build_digest, clear, read_versions
+from indexer.search import SearchIndex
 from indexer.store import RECORDS
 from indexer.text import digest
 from indexer.verify import check_catalogue
@@ -46,6 +48,7 @@ from tests.indexer.made import (
     withdrawn,
 )
 
+Json = dict[str, Any]
 TASKS = settings(
     deadline=None,
     max_examples=30,
@@ -468,3 +471,23 @@ def test_two_that_begin_at_once_begin_once(database: Database, monkeypatch: pyte
         go_on.set()
         assert second.result() == last
     assert moved == ([last] if database.is_sqlite else [])
+
+
+def test_a_document_is_missing_however_the_catalogue_goes_on(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While an index is compared an entry that it holds may be touched, and then counts no more."""
+    until = appended(database, configured(), observed(), observed(record("com.example/missing")))
+    runner.catch_up(database)
+    there = document_id(ServerName(NAME))
+
+    def pages(*_: object) -> Iterator[list[Json]]:
+        with database.read() as connection:
+            yield [json.loads(one) for one in expected_documents(connection, [there])]
+        appended(database, changed(record(title="New"), meta(updated=1)))
+        runner.catch_up(database)
+
+    index = SearchIndex("http://index.test", None, "servers")
+    monkeypatch.setattr(index, "pages", pages)
+    monkeypatch.setattr(index, "present", lambda ids, _: {there} & {*ids})
+    assert list(compare(database, index, "servers", until).missing.values()) == ["com.example/missing"]
