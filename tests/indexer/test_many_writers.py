@@ -54,6 +54,7 @@ def run(url: str, folder: Path, events: int, at_once: int) -> None:
     """So many events by eight writers: one stops while the others wait for it, one is killed and started again."""
     database = Database(url)
     migrate(database)
+    patience = 60 + events / 100
     reader, last = Reader(database), {crawls_stream(source(number)): events for number in range(WRITERS)}
 
     def started(number: int, dies_at: int | None = None) -> BaseProcess:
@@ -64,17 +65,17 @@ def run(url: str, folder: Path, events: int, at_once: int) -> None:
         return all(reader.revisions.get(stream, 0) == events for stream in streams)
 
     stopped = started(0, events // 5)
-    wait_until(lambda: reader.poll() == 0 and (folder / "writer-0").exists(), timeout=60)
+    wait_until(lambda: reader.poll() == 0 and (folder / "writer-0").exists(), patience)
     assert stopped.pid is not None
     with continued(stopped.pid):
         killed, *others = [started(number, events // 2 if number == 1 else None) for number in range(1, WRITERS)]
-        wait_until(lambda: read_all_of([*last][2:]) and not killed.is_alive(), timeout=60)
+        wait_until(lambda: read_all_of([*last][2:]) and not killed.is_alive(), patience)
         assert killed.exitcode == -signal.SIGKILL
         assert reader.revisions[crawls_stream(source(1))] <= events // 2
         others.append(started(1))
-        wait_until(lambda: read_all_of([*last][1:]), timeout=60)
+        wait_until(lambda: read_all_of([*last][1:]), patience)
         assert reader.revisions[crawls_stream(source(0))] <= events // 5
-    wait_until(lambda: read_all_of(last), timeout=60)
+    wait_until(lambda: read_all_of(last), patience)
     for writer in (stopped, *others):
         writer.join(60)
         assert writer.exitcode == 0
