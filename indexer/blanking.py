@@ -26,7 +26,8 @@ def blank(connection: Connection, digests: Collection[Digest]) -> None:
     """Blanks some records wherever the log has their text, and wherever it is to get it."""
     sql.insert_missing(connection, REDACTIONS, [{"digest": one} for one in digests])
     sql.upsert(connection, RECORDS, [{"digest": one, "text": BLANK} for one in digests])
-    for position, data in list(quarantined(connection, digests)):
+    wanted = set(digests)
+    for position, data in [one for one in quarantined(connection) if one[1].get("digest") in wanted]:
         connection.execute(
             update(EVENTS)
             .where(EVENTS.c.position == position)
@@ -41,13 +42,11 @@ def blanked(connection: Connection, digests: Collection[Digest]) -> set[Digest]:
     return set(connection.scalars(_among(connection.dialect.name), sql.given("digests", [(one,) for one in digests])))
 
 
-def quarantined(connection: Connection, digests: Collection[Digest]) -> Iterator[tuple[Position, dict[str, Any]]]:
-    """The events that put some records into quarantine: where each is in the log, and its data."""
-    wanted = set(digests)
-    for row in connection.execute(_QUARANTINED):
-        data = _read(row.data)
-        if data.get("digest") in wanted:
-            yield row.position, data
+def quarantined(connection: Connection) -> Iterator[tuple[Position, dict[str, Any]]]:
+    """The events that put records into quarantine: where each is in the log, and its data."""
+    with connection.execute(_QUARANTINED.execution_options(yield_per=100)) as rows:
+        for row in rows:
+            yield row.position, _read(row.data)
 
 
 def _read(data: str) -> dict[str, Any]:

@@ -36,10 +36,9 @@ class Database:
 
     def __init__(self, url: str, *, stopped_seconds: float = STOPPED_SECONDS) -> None:
         self._url = _checked(url)
-        self._stopped = f"{stopped_seconds * 1000:.0f}"
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.shown = _without_secrets(self._url).render_as_string(hide_password=True)
-        self._engine = _sqlite_engine(self._url) if self.is_sqlite else _postgres_engine(self._url)
+        self._engine = _sqlite_engine(self._url) if self.is_sqlite else _postgres_engine(self._url, stopped_seconds)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -47,9 +46,6 @@ class Database:
         with self._errors(), self._engine.connect() as connection:
             marked = connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
             with marked.begin():
-                if not self.is_sqlite:
-                    # A reader may stand still: a person looks at what it printed. Nobody waits for one.
-                    marked.execute(_STOPPED, {"milliseconds": self._stopped})
                 yield marked
 
     @contextmanager
@@ -59,6 +55,9 @@ class Database:
             if not self.is_sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
+                if not self.is_sqlite:
+                    # A reader may stand still: a person looks at what it printed. Nobody waits for one.
+                    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
                 yield connection
 
     @contextmanager
@@ -206,10 +205,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
         time.sleep(LOCK_POLL_SECONDS)
 
 
-_STOPPED = text("SELECT set_config('idle_in_transaction_session_timeout', :milliseconds, true)")
-
-
-def _postgres_engine(url: URL) -> Engine:
+def _postgres_engine(url: URL, stopped_seconds: float) -> Engine:
     """What an operator wrote into the URL goes before what we would have of a connection."""
     ours = {"connect_timeout": 10, "keepalives_idle": GONE_SECONDS, "keepalives_interval": 10, "keepalives_count": 3}
     ours["tcp_user_timeout"] = 2 * GONE_SECONDS * 1000
@@ -220,6 +216,7 @@ def _postgres_engine(url: URL) -> Engine:
     def _connect(connection, _record) -> None:  # type: ignore[no-untyped-def]
         for setting in (
             f"lock_timeout = '{BUSY_SECONDS}s'",
+            f"idle_in_transaction_session_timeout = {stopped_seconds * 1000:.0f}",
             f"tcp_keepalives_idle = {GONE_SECONDS}",
             "tcp_keepalives_interval = 10",
             "tcp_keepalives_count = 3",

@@ -23,19 +23,27 @@ class Held(NamedTuple):
 
 
 def decide(
-    source: SourceName, held: Held | None, seen: Observation, digest: Digest, *, redacted: bool = False
+    source: SourceName,
+    held: Held | None,
+    seen: Observation,
+    digest: Digest,
+    *,
+    older_counts: bool = False,
+    redacted: bool = False,
 ) -> Decided | None:
     """The event that an observation is, or None where it tells nothing new.
 
-    A record older than what is held tells nothing; with equal times, another digest is a change. A `redacted` record
-    stays out of the event.
+    A record older than what is held tells nothing, unless `older_counts`: to an audit it is what the source says now,
+    as after its database was set back. With equal times, another digest is a change. A `redacted` record stays out of
+    the event.
     """
     if held is None:
         return _event(ListingObserved, source, seen, digest, redacted)
     if held.withdrawn:
         return _event(ListingReturned, source, seen, digest, redacted)
     updated_at = micros(seen.about.updated_at)
-    if updated_at is not None and held.updated_at is not None and updated_at < held.updated_at:
+    older = updated_at is not None and held.updated_at is not None and updated_at < held.updated_at
+    if older and not older_counts:
         return None
     if held.digest != digest:
         return _event(ListingChanged, source, seen, digest, redacted)

@@ -102,4 +102,6 @@ def _quarantined(source: SourceName, of_record: Digest, one: Unidentified, *, re
         size=len(canonical(one.item)) if one.whole is None else one.whole.size,
         text=BLANK if redacted else (ascii_json(one.item) if one.whole is None else one.item)[:KEPT],
         redacted=redacted,
+        key=None if one.version_of is None else one.version_of[0],
+        version=None if one.version_of is None else one.version_of[1],
     )

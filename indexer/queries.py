@@ -15,7 +15,7 @@ from indexer.entry import merge
 from indexer.errors import NotFound
 from indexer.leases import STATES, live_holders
 from indexer.projections import catalogue, runner
-from indexer.projections.rows import ENTRIES, VERSIONS, read_versions, records_of, streams_of
+from indexer.projections.rows import ENTRIES, VERSIONS, chunks, read_versions, records_of, streams_of
 from indexer.projections.runner import live_build
 from indexer.quarantine import QUARANTINE
 from indexer.store import EVENTS, RECORDS, read_positions
@@ -34,6 +34,8 @@ from schemas.events import (
 from schemas.names import ServerName, SourceName, crawls_stream, decisions_stream, document_id
 
 Json = dict[str, Any]
+SHOWN_AT_ONCE = 100
+"""So many versions' records are in memory at once: a record may be large, and a server may have thousands."""
 EXCHANGE = "exchange"
 """The checkpoint of what was published."""
 
@@ -60,8 +62,11 @@ def show(connection: Connection, name: ServerName) -> Json | None:
         if found.document is None
         else orjson.loads(with_server_json(found.document, found.text))
     )
-    records = records_of(connection, {version.digest for version in entry.versions})
-    return {**document, "versions": [_version(version, records.get(version.digest)) for version in entry.versions]}
+    shown: list[Json] = []
+    for some in chunks(entry.versions, SHOWN_AT_ONCE):
+        records = records_of(connection, {version.digest for version in some})
+        shown += [_version(version, records.get(version.digest)) for version in some]
+    return {**document, "versions": shown}
 
 
 def similar(connection: Connection, name: ServerName, limit: int = 5) -> list[str]:

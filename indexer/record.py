@@ -68,7 +68,7 @@ def record_page(
     assert walk is not None, "a page is recorded while a crawl is under way"
     leases.check(connection, lease)  # its row is locked before the log, as everywhere: no deadlock
     seen = distinct(page)
-    past, decisions = _decisions(connection, lease.source, seen)
+    past, decisions = _decisions(connection, lease.source, seen, older_counts=walk.mode == "audit")
     unidentified = quarantine.unidentified(page)
     quarantined = quarantine.meet(connection, lease.source, unidentified, walk=walk.started_at)
     appended = _append(connection, lease.source, decisions, quarantined, past, at=at, crawl=state.crawl)
@@ -105,7 +105,7 @@ def record_told(
         appended = record_withdrawn(connection, source, gone, at=at, crawl=state.crawl)
         return counted(state, Counts(withdrawn=len(appended.events))), appended
     else:
-        past, decisions = _decisions(connection, source, {asked.place: told})
+        past, decisions = _decisions(connection, source, {asked.place: told}, older_counts=walk.mode == "audit")
         appended = _append(connection, source, decisions, [], past, at=at, crawl=state.crawl)
         candidates.forget_seen(connection, source, [asked.place])
         walk = _counted(walk, decisions, past, state.mark)
@@ -225,17 +225,18 @@ def _clocks(state: CrawlState, page: Page, at: datetime) -> dict[str, float | No
 
 
 def _decisions(
-    connection: Connection, source: SourceName, seen: Mapping[ListingSlot, Observation]
+    connection: Connection, source: SourceName, seen: Mapping[ListingSlot, Observation], *, older_counts: bool = False
 ) -> tuple[Past, list[Decision]]:
     """What is held of some versions, and what their observations are given that."""
     digests = {place: digest(one.record) for place, one in seen.items()}
     past = read_past(connection, source, digests)
-    return past, [_decide(source, place, one, digests[place], past) for place, one in seen.items()]
-
-
-def _decide(source: SourceName, place: ListingSlot, seen: Observation, of_record: Digest, past: Past) -> Decision:
-    event = decide(source, past.held.get(place), seen, of_record, redacted=of_record in past.redacted)
-    return Decision(place, seen, of_record, event)
+    decisions = []
+    for place, one in seen.items():
+        of_record = digests[place]
+        blank = of_record in past.redacted
+        event = decide(source, past.held.get(place), one, of_record, older_counts=older_counts, redacted=blank)
+        decisions.append(Decision(place, one, of_record, event))
+    return past, decisions
 
 
 def _held_row(source: SourceName, decision: Decision) -> Row:

@@ -59,7 +59,7 @@ def _recorded(connection: Connection, digest: Digest) -> dict[Digest, ServerName
     for recorded in read_positions(connection, listed):
         assert isinstance(recorded.event, ListingEvent), "only those carry a record"
         return {digest: server_name(recorded.event)}
-    return {digest: None} if any(quarantined(connection, [digest])) else {}
+    return {digest: None} if any(data.get("digest") == digest for _, data in quarantined(connection)) else {}
 
 
 def _of_server(connection: Connection, name: ServerName) -> dict[Digest, ServerName | None]:
@@ -68,7 +68,10 @@ def _of_server(connection: Connection, name: ServerName) -> dict[Digest, ServerN
         EVENTS.c.record.is_not(None), or_(EVENTS.c.stream.endswith(f"/{name}", autoescape=True), _tells(name))
     )
     events = (recorded.event for recorded in read_positions(connection, positions))
-    return {one.digest: name for one in events if isinstance(one, ListingEvent) and server_name(one) == name}
+    listed = [one for one in events if isinstance(one, ListingEvent) and server_name(one) == name]
+    keys = {name, *(one.key for one in listed)}  # of what was too large to be listed, too
+    apart = [Digest(data["digest"]) for _, data in quarantined(connection) if data.get("key") in keys]
+    return dict.fromkeys([*(one.digest for one in listed), *apart], name)
 
 
 def _tells(name: ServerName) -> ColumnElement[bool]:

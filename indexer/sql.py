@@ -59,6 +59,11 @@ def insert_missing_whole(connection: Connection, table: Table, rows: list[Row]) 
     _many(connection, _insert_missing, table, _all(table), rows)
 
 
+def insert_smaller_whole(connection: Connection, table: Table, rows: list[Row]) -> None:
+    """Inserts whole rows of a key and a text; of a key that is there already the smaller text stays, by its bytes."""
+    _many(connection, _insert_smaller, table, _all(table), rows)
+
+
 def upsert_whole(connection: Connection, table: Table, rows: list[Row]) -> None:
     """Inserts whole rows, or replaces those with the same key."""
     _many(connection, _upsert, table, _all(table), rows)
@@ -97,6 +102,13 @@ def _insert(dialect: str, table: Table, _: tuple[str, ...]) -> Insert:
 
 def _insert_missing(dialect: str, table: Table, columns: tuple[str, ...]) -> Insert:
     return _insert(dialect, table, columns).on_conflict_do_nothing()
+
+
+def _insert_smaller(dialect: str, table: Table, columns: tuple[str, ...]) -> Insert:
+    statement = _insert(dialect, table, columns)
+    key, value = columns
+    new = statement.excluded[value]
+    return statement.on_conflict_do_update(index_elements=[key], set_={value: new}, where=new < table.c[value])
 
 
 def _upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> Insert:

@@ -81,11 +81,13 @@ def append(
         if isinstance(event, WithRecord):
             record = event.digest
             raw = ascii_json(data.pop("record"))
-            records.setdefault(record, BLANK if data.pop("redacted") else raw)  # which says it where it is read
+            kept = BLANK if data.pop("redacted") else raw  # which says it where it is read
+            records[record] = min(kept, records.get(record, kept))
         text_ = ascii_json(data)
         rows.append((position, write.stream, revision, event.type, recorded_at, crawl, record, text_))
         size += len(text_)
-    sql.insert_missing_whole(connection, RECORDS, list(records.items()))
+    # The same record may come with its keys in another order. Which one stays must not depend on who was first.
+    sql.insert_smaller_whole(connection, RECORDS, list(records.items()))
     sql.upsert_whole(connection, STREAMS, list(revisions.items()))
     sql.append(connection, EVENTS, rows)
     if redacted := [write.event.digest for write in writes if isinstance(write.event, DecisionRedacted)]:

@@ -79,7 +79,7 @@ class ListingReturned(ListingEvent):
 
 class RecordQuarantined(SourceEvent):
     """A record cannot be identified; it is kept raw, its first 64 KiB where it is larger. A `redacted` one has no
-    text.
+    text. `key` and `version` are what it says it is, where it says so and is refused for something else.
     """
 
     type: Literal["record.quarantined"] = "record.quarantined"
@@ -88,6 +88,8 @@ class RecordQuarantined(SourceEvent):
     size: int
     text: str
     redacted: bool = False
+    key: ListingKey | None = None
+    version: Any = None
 
 
 class RecordReleased(SourceEvent):

@@ -85,6 +85,7 @@ class Wiring:
     @property
     def sources(self) -> list[SourceConfig]:
         """The sources as they are configured now; what changed about them since the log last heard is appended."""
+        refuse_unfinished(self.database)  # an import that began after this process must not be appended to
         sources = read_sources(self.settings.sources)
         remember_sources(self.database, [source.configured() for source in sources], at=self.clock())
         return sources

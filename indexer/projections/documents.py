@@ -19,7 +19,7 @@ from sqlalchemy import func, select, tuple_
 
 from indexer.database import LOCK_POLL_SECONDS, Database
 from indexer.documents import with_server_json
-from indexer.errors import IndexRefused
+from indexer.errors import IndexRefused, IndexUnavailable
 from indexer.projections import catalogue
 from indexer.projections.compare import compare
 from indexer.projections.rows import ENTRIES, chunks
@@ -123,10 +123,19 @@ class Filler:
             self._index.wait(task)
         self._flying.popleft()
         was = self.checkpoint
-        self.checkpoint = Checkpoint(was.name, reached, was.fingerprint, was.target)
-        if reached != was.position:
-            with self._database.write() as connection:
-                write_checkpoint(connection, self.checkpoint)
+        if reached == was.position:
+            return
+        with self._database.write() as connection:
+            now = read_checkpoint(connection, was.name, lock=True)
+            overtaken = now is not None and now.target == was.target and now.position > was.position
+            if not overtaken:
+                self.checkpoint = Checkpoint(was.name, reached, was.fingerprint, was.target)
+            # Who was overtaken lost its lock with its connection; what it sent late is to be sent once more.
+            write_checkpoint(connection, self.checkpoint)
+        if overtaken:
+            raise IndexUnavailable(
+                "Another process fills the index meanwhile; what is not there yet is sent by whoever comes next."
+            )
 
     def _waiting(self) -> int:
         """How many entries wait, counted no further than a full batch."""

@@ -128,3 +128,17 @@ def test_an_audit_counts_nothing_as_missed_that_an_increment_has_seen(home: Home
     crawl = home.crawl_one("--audit")
     assert (crawl["new"], crawl["changed"], crawl["missed"], crawl["silent"]) == (1, 1, 0, 1)
     assert source(home)["last_audit"]["silent"] == 1
+
+
+def test_an_audit_believes_a_registry_that_was_set_back(home: Home, upstream: SampleServer) -> None:
+    before = next(item for item in upstream.registry.items() if item["server"]["name"] == name_of(5))
+    home.crawl()
+    upstream.registry.edit(name_of(5), "1.0.0", server(5, title="Edited"))
+    assert home.crawl_one()["changed"] == 1
+    upstream.registry.remove(name_of(5), "1.0.0")
+    upstream.registry.load([before])  # its database, from a backup
+    assert home.crawl_one()["unchanged"] == 0
+    crawl = home.crawl_one("--audit")
+    assert (crawl["changed"], crawl["missed"], crawl["silent"], crawl["withdrawn"]) == (1, 0, 1, 0)
+    assert home.crawl_one("--audit")["unchanged"] == 120
+    assert home.agrees()

@@ -87,6 +87,16 @@ def test_an_older_record_tells_nothing() -> None:
     assert decided(held(FIRST), OLDER) is None
 
 
+def test_to_an_audit_an_older_record_is_what_the_source_says_now() -> None:
+    for now, kind in (
+        (OLDER, ListingChanged),
+        (seen(FIRST.record, meta("deprecated", updated=9)), ListingStatusChanged),
+    ):
+        event = decide(SOURCE, held(FIRST), now, digest(now.record), older_counts=True)
+        assert type(event) is kind
+    assert decide(SOURCE, held(FIRST), FIRST, digest(FIRST.record), older_counts=True) is None
+
+
 def test_an_older_status_tells_nothing() -> None:
     assert decided(held(FIRST), seen(record(title="first"), meta("deleted", updated=9))) is None
 

@@ -227,6 +227,15 @@ def test_what_cannot_be_identified_goes_too(database: Database) -> None:
     assert check_log(database).damaged == []
 
 
+def test_a_version_that_was_too_large_to_be_listed_goes_with_its_server(database: Database) -> None:
+    large = secret(version="2.0.0")
+    found = Unidentified(large, "the record takes too much", large, version_of=(seen(large).key, "2.0.0"))
+    crawled(database, [Page((seen(secret()), found), None)])
+    assert set(redacted(database, NAME).digests) == {digest(secret()), digest(large)}
+    runner.catch_up(database)
+    assert SECRET not in everything(database)
+
+
 def test_a_second_time_changes_nothing(database: Database) -> None:
     appended(database, configured(), observed(secret()))
     first = redacted(database, NAME)

@@ -389,3 +389,12 @@ def test_crawls_are_named_where_they_are_known(database: Database) -> None:
     with database.write() as connection:
         append(connection, [Write(OTHER, observed())], at=START, crawl=CrawlId("c"))
     assert [one.crawl for one in log(database)] == [None, "c"]
+
+
+def test_which_order_of_keys_stays_does_not_depend_on_who_was_first(database: Database) -> None:
+    one, other = {"name": "a", "version": "1", "title": "A"}, {"title": "A", "version": "1", "name": "a"}
+    appended(database, observed(one), observed(other, source="mirror"))
+    appended(database, observed({**other, "title": "B"}), observed({**one, "title": "B"}, source="mirror"))
+    with database.read() as connection:
+        kept = {row.text for row in connection.execute(select(RECORDS))}
+    assert kept == {'{"name":"a","version":"1","title":"A"}', '{"name":"a","version":"1","title":"B"}'}
