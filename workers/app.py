@@ -11,11 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, signals
+from celery import Celery, Task, signals
 from celery.schedules import schedstate, schedule
 
 from indexer.crawls import LONG_AGO
-from indexer.errors import ConfigurationError
+from indexer.errors import ConfigurationError, McpIndexerError
 from workers import metrics, stopping, tasks
 from workers.broker import check_broker
 from workers.client import spare_loopback
@@ -117,6 +117,13 @@ app.set_default()
 @signals.setup_logging.connect(weak=False)
 def _log(loglevel: int | str | None = None, **_: object) -> None:
     log_json(loglevel or "INFO", secrets_of(os.environ))
+
+
+@signals.task_failure.connect(weak=False)
+def _warn(sender: Task[Any, Any], exception: BaseException, **_: object) -> None:
+    """Celery tells what we foresaw as information, which a worker with its default level does not log."""
+    if isinstance(exception, McpIndexerError):
+        log.warning("%s: %s", sender.name, exception)
 
 
 @signals.worker_ready.connect(weak=False)

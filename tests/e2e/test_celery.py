@@ -1,5 +1,6 @@
 """Workers and beat as processes, on each broker: what is due is crawled through to the index, whoever dies."""
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -249,3 +250,14 @@ def test_a_wrong_environment_is_one_sentence(home: Home) -> None:
     assert one.log.read_text().strip().splitlines() == [
         "MCP_INDEXER_INDEX cannot be used: an index's uid is letters, digits, - and _; change it or unset it."
     ]
+
+
+def test_a_task_that_failed_is_a_warning_with_its_sentence(home: Home) -> None:
+    home.sources_file.write_text("[[source]")
+    with worker(home, "one") as one:
+        celery(home, "call", "schedule.due")
+        wait_until(lambda: one.says("is not TOML"))
+        one.stop()
+    lines = [json.loads(line) for line in one.log.read_text().splitlines() if "is not TOML" in line]
+    (said,) = (line["message"] for line in lines if line["level"] == "warning")
+    assert said.startswith("schedule.due: The sources file ")
