@@ -1,7 +1,7 @@
 """The search index: the only module that speaks to Meilisearch.
 
 Meilisearch says yes too early: what it accepted is a task in its queue, which may fail later. `send` and `delete`
-give the task's number; only `outcome` tells whether it succeeded.
+give the task's number; only `succeeded` tells whether it did.
 """
 
 import time
@@ -23,9 +23,6 @@ from meilisearch.errors import (
 from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable
 from indexer.search_settings import SETTINGS
 
-Outcome = str | None
-"""How a task ended: its status, or None while it has not."""
-
 _ENDED = ("succeeded", "failed", "canceled")
 _KEY_SPACE = uuid.UUID("3a0f4c2e-5d0b-4c53-9d8a-6f0f4c6d8e11")
 
@@ -44,7 +41,7 @@ class SearchIndex:
     ) -> None:
         """`ended` hears of each index task once: its type, how it ended, and the seconds that it took."""
         self.url, self.uid = url, uid
-        self._ended, self._told = ended, deque[int](maxlen=1_000)
+        self._ended, self._reported = ended, deque[int](maxlen=1_000)
         self._client = Client(url, key, timeout=60)
         self._sleep = sleep
 
@@ -85,12 +82,12 @@ class SearchIndex:
         with self._errors():
             self._succeed(self._client.swap_indexes([{"indexes": [self.uid, self.next_uid]}]).task_uid)
 
-    def settle(self) -> None:
+    def await_leftovers(self) -> None:
         """Waits for what a process that is gone has asked for: indexes still to be made, deleted or swapped."""
-        while self._unsettled():
+        while self._leftovers():
             self._sleep(0.05)
 
-    def _unsettled(self) -> int:
+    def _leftovers(self) -> int:
         asked = {"statuses": ["enqueued", "processing"], "types": ["indexCreation", "indexDeletion", "indexSwap"]}
         with self._errors():
             return self._client.get_tasks({**asked, "indexUids": [self.uid, self.next_uid], "limit": 1}).total
@@ -105,23 +102,23 @@ class SearchIndex:
         with self._errors():
             return self._client.index(uid or self.uid).delete_documents(filter=_ids(ids)).task_uid
 
-    def outcome(self, task: int) -> Outcome:
-        """`succeeded` once a task succeeded, None while it waits or runs. Raises IndexRefused where it failed."""
+    def succeeded(self, task: int) -> bool:
+        """Whether a task succeeded by now; it may wait or run still. Raises IndexRefused where it failed."""
         with self._errors():
             found = self._client.get_task(task)
         if found.status not in _ENDED:
-            return None
-        if task not in self._told:
-            self._told.append(task)
+            return False
+        if task not in self._reported:
+            self._reported.append(task)
             self._ended(found.type, found.status, _seconds(found.started_at, found.finished_at))
         if found.status != "succeeded":
             raise IndexRefused(f"Index task {task} ({found.type}) {found.status}: {_message(found.error)}")
-        return found.status
+        return True
 
     def wait(self, task: int) -> None:
         """Waits until a task succeeded, however long the queue is. Raises IndexRefused where it failed."""
         pause = 0.005
-        while self.outcome(task) is None:
+        while not self.succeeded(task):
             self._sleep(pause)
             pause = min(pause * 1.5, 0.25)
 
@@ -185,6 +182,7 @@ class SearchIndex:
         return documents
 
     def _succeed(self, task: int) -> None:
+        """Waits for a change of an index, not of what is in it."""
         self.wait(task)
 
     @contextmanager

@@ -16,7 +16,7 @@ from indexer.search import SearchIndex
 
 STEP_SECONDS = 1.0
 STEP_EVENTS = 1_000
-SETTLE_SECONDS = 0.25
+WATCH_SECONDS = 0.25
 SEND_ENTRIES = 2_000
 SEND_SECONDS = 15.0
 """What waits is sent while the index is idle: when it is so much, and half as much as was sent before, for every task
@@ -94,15 +94,15 @@ class Indexing:
     def _watch(self, filler: Filler) -> None:
         """Gives the lock back once the index has what is in flight, however long the next page takes."""
         while True:
-            time.sleep(SETTLE_SECONDS)
+            time.sleep(WATCH_SECONDS)
             with self._guard:
                 if self._filler is not filler:
                     return
                 with suppress(StoreUnavailable):  # the next page finds out
-                    self._noting(self._settle)
+                    self._noting(self._note_landed)
 
-    def _settle(self) -> None:
-        if self._filler is not None and self._filler.settle():
+    def _note_landed(self) -> None:
+        if self._filler is not None and self._filler.note_landed():
             self.close()
 
     def _complete(self) -> None:

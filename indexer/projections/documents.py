@@ -23,16 +23,8 @@ from indexer.errors import IndexRefused, IndexUnavailable
 from indexer.projections import catalogue
 from indexer.projections.compare import compare
 from indexer.projections.rows import ENTRIES, chunks
-from indexer.projections.runner import (
-    LIVE as CATALOGUE,
-)
-from indexer.projections.runner import (
-    Checkpoint,
-    drop_checkpoint,
-    live_build,
-    read_checkpoint,
-    write_checkpoint,
-)
+from indexer.projections.runner import LIVE as CATALOGUE
+from indexer.projections.runner import Checkpoint, drop_checkpoint, live_build, read_checkpoint, write_checkpoint
 from indexer.search import SearchIndex
 from indexer.search_settings import settings_fingerprint
 from indexer.store import RECORDS
@@ -63,14 +55,14 @@ def fingerprint() -> str:
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What goes to the index next: whole documents, one a line, and how many; ids to delete, the position that is
-    reached with it, and the place in the catalogue's order where the next one begins.
+    reached with it, and the point behind which the next one begins.
     """
 
     documents: bytes
     count: int
     gone: list[str]
     reached: Position
-    place: FillPoint
+    point: FillPoint
 
 
 class Filler:
@@ -84,7 +76,7 @@ class Filler:
 
     def push(self, *, at_least: int = 0) -> int:
         """Sends what the catalogue holds beyond what was sent, if `at_least` so many entries wait and nothing is in
-        flight, or a whole batch of them; waits only for a place. Gives how many entries were sent.
+        flight, or a whole batch of them; waits only where too many are in flight. Gives how many entries were sent.
         """
         if at_least and self._waiting() < (BATCH_ENTRIES if self._flying else at_least):
             return 0
@@ -94,7 +86,7 @@ class Filler:
             if batch.documents:
                 tasks.append(self._index.send(batch.documents, self._uid))
             self._flying.append((tasks, batch.reached))
-            self._sent = batch.place
+            self._sent = batch.point
             sent += batch.count + len(batch.gone)
             while len(self._flying) > IN_FLIGHT:
                 self._land()
@@ -111,9 +103,9 @@ class Filler:
         while self._flying:
             self._land()
 
-    def settle(self) -> bool:
+    def note_landed(self) -> bool:
         """Takes note of what the index has by now, without waiting; whether that is all that was sent."""
-        while self._flying and all(self._index.outcome(task) for task in self._flying[0][0]):
+        while self._flying and all(self._index.succeeded(task) for task in self._flying[0][0]):
             self._land()
         return not self._flying
 
@@ -156,14 +148,14 @@ class Filler:
             return
         documents, count = io.BytesIO(), 0  # one copy of what may be 4 MiB
         gone: list[str] = []
-        place = self._sent
+        point = self._sent
         for row in self._rows(self._sent, reached.position):
             if documents.tell() >= BATCH_BYTES or max(count, len(gone)) >= BATCH_DOCUMENTS:
                 # Another entry of the same position may follow: only what is before it is complete.
                 complete = Position(max(self.checkpoint.position, row.position - 1))
-                yield Batch(documents.getvalue(), count, gone, complete, place)
+                yield Batch(documents.getvalue(), count, gone, complete, point)
                 documents, count, gone = io.BytesIO(), 0, []
-            place = (row.position, row.id)
+            point = (row.position, row.id)
             if row.document is None:
                 gone.append(row.id)
             else:
@@ -172,7 +164,7 @@ class Filler:
         yield Batch(documents.getvalue(), count, gone, reached.position, (reached.position, LAST_ID))
 
     def _rows(self, after: FillPoint, until: int) -> Iterator[Any]:
-        """The entries after a place, in their order, a page at a time."""
+        """The entries after a point, in their order, a page at a time."""
         while True:
             with self._database.read() as connection:
                 query = (
@@ -221,7 +213,7 @@ def open_filler(database: Database, index: SearchIndex) -> Filler | None:
     """What goes on filling the live index, under the lock; None where it must be rebuilt first. Makes a missing
     index.
     """
-    index.settle()
+    index.await_leftovers()
     identity = index.identity()
     with database.read() as connection:
         live, unfinished = read_checkpoint(connection, LIVE), read_checkpoint(connection, NEXT)
@@ -244,7 +236,7 @@ def rebuild(database: Database, index: SearchIndex) -> Position:
     The live index goes on meanwhile. Raises IndexRefused where the new index is not what the catalogue says.
     """
     with database.lock(LOCK + ".next"):
-        index.settle()
+        index.await_leftovers()
         index.drop(index.next_uid)
         checkpoint = Checkpoint(NEXT, Position(0), fingerprint(), index.create(index.next_uid))
         with database.write() as connection:

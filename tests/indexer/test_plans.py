@@ -100,7 +100,7 @@ def test_a_step_of_the_catalogue(filled: Database) -> None:
 def test_a_batch_of_documents(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     index = SearchIndex("http://127.0.0.1:1", None, "servers")
     monkeypatch.setattr(SearchIndex, "send", lambda *_: 1)
-    monkeypatch.setattr(SearchIndex, "outcome", lambda *_: "succeeded")
+    monkeypatch.setattr(SearchIndex, "succeeded", lambda *_: True)
     filler = Filler(filled, index, Checkpoint(documents.LIVE, Position(100), "rules", "index"), index.uid)
     with statements() as sent:
         assert filler.push(at_least=1) > 0
