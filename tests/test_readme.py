@@ -95,6 +95,15 @@ def test_what_the_readme_points_to_is_there() -> None:
         assert (CHECKOUT / target).exists(), target
 
 
+def test_what_the_readme_points_to_in_itself_is_there() -> None:
+    text = README.read_text()
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    pointed_to = set(re.findall(r"\]\(#([^)]+)\)", text))
+    assert pointed_to
+    assert pointed_to <= anchors
+
+
 @pytest.mark.parametrize(
     ("expected", "found", "same"),
     [
