@@ -91,7 +91,7 @@ def compare(
         return walk
     ordered = walk.ordered and _in_order(walk.after, places)
     if walk.compares and state.unordered:
-        candidates.mark_seen(connection, source, places)
+        candidates.note_seen(connection, source, places)
     elif walk.compares and ordered and (places or last):
         until = None if last else places[-1]
         candidates.keep_unseen(
@@ -114,8 +114,8 @@ def settle(connection: Connection, source: SourceName, state: CrawlState) -> Cra
     if not walk.compares:
         return state
     if state.unordered:
-        candidates.keep_unmarked(connection, source, walk=walk.number, deleted=walk.lists_deleted)
-    elif not walk.ordered:  # what it passed over may have stood elsewhere: the next one marks what it sees
+        candidates.keep_unnoted(connection, source, walk=walk.number, deleted=walk.lists_deleted)
+    elif not walk.ordered:  # what it passed over may have stood elsewhere: the next one notes what it sees
         candidates.begin_walk(connection, source, complete=state.complete)
         return state
     unseen, twice = candidates.end_walk(connection, source, walk=walk.number, complete=state.complete)

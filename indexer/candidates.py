@@ -1,7 +1,7 @@
 """Versions that a complete walk did not see: candidates for withdrawal, until a second look.
 
 Absence is not deletion. A source that lists in order is compared page by page: what is held between the ends of two
-pages and was not on the second is a candidate. Of any other source a walk marks what it sees, and compares once at its
+pages and was not on the second is a candidate. Of any other source a walk notes what it sees, and compares once at its
 end. A candidate is withdrawn when the source, asked for it by itself, has it no more; where it cannot tell, when the
 next complete walk does not see it either. What is seen again is no candidate any more.
 """
@@ -49,8 +49,8 @@ def begin_walk(connection: Connection, source: SourceName, *, complete: int) -> 
     connection.execute(delete(SEEN).where(SEEN.c.source == source))
 
 
-def mark_seen(connection: Connection, source: SourceName, places: Iterable[ListingSlot]) -> None:
-    """Marks what a walk saw of a source that lists in no order that we know."""
+def note_seen(connection: Connection, source: SourceName, places: Iterable[ListingSlot]) -> None:
+    """Notes what a walk saw of a source that lists in no order that we know."""
     insert_missing(connection, SEEN, [{"source": source, "key": key, "slot": slot} for key, slot in places])
 
 
@@ -76,12 +76,12 @@ def keep_unseen(
     _keep(connection, between.where(~shown), walk, given("places", list(places)))
 
 
-def keep_unmarked(connection: Connection, source: SourceName, *, walk: int, deleted: bool) -> None:
-    """Makes candidates of what is held and was not marked by a walk that is at its end; `deleted` versions among them
+def keep_unnoted(connection: Connection, source: SourceName, *, walk: int, deleted: bool) -> None:
+    """Makes candidates of what is held and was not noted by a walk that is at its end; `deleted` versions among them
     or not.
     """
-    marked = select(literal(1)).where(SEEN.c.source == source, SEEN.c.key == HELD.c.key, SEEN.c.slot == HELD.c.slot)
-    _keep(connection, select(HELD).where(_listed(source, deleted=deleted), ~marked.exists()), walk, {})
+    noted = select(literal(1)).where(SEEN.c.source == source, SEEN.c.key == HELD.c.key, SEEN.c.slot == HELD.c.slot)
+    _keep(connection, select(HELD).where(_listed(source, deleted=deleted), ~noted.exists()), walk, {})
     connection.execute(delete(SEEN).where(SEEN.c.source == source))
 
 

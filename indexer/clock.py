@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 Clock = Callable[[], datetime]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before anything that we know of: microseconds count from there, and what never was is said to have been then."""
 
 
 def machine_clock() -> datetime:
@@ -15,10 +16,10 @@ def machine_clock() -> datetime:
 
 def to_micros(time: datetime) -> int:
     """Microseconds since 1970 of an aware time."""
-    since = time - _EPOCH
+    since = time - LONG_AGO
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_micros(micros: int) -> datetime:
     """The aware UTC time of microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=micros)
+    return LONG_AGO + timedelta(microseconds=micros)

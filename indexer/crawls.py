@@ -5,11 +5,12 @@ because the upstream did not answer leaves the walk where it is, and the next cr
 mark.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from indexer.clock import LONG_AGO
 from schemas.events import Counts, Mode
 from schemas.names import CrawlId, Cursor, ListingKey, Slot
 
@@ -19,20 +20,17 @@ OVERLAP = timedelta(minutes=10)
 WITHOUT_DATE = timedelta(hours=1)
 """What is taken off our clock where the upstream does not tell its own."""
 
-
 STALE_WALK = timedelta(hours=24)
 """A walk that began longer ago starts again: too much may have changed behind its cursor. It is given twice the time
 that the last complete one took where that is more.
 """
 
-
 MOST_PAGES = 100_000
 """A walk of more is none of a registry: at a hundred a page these are ten million versions."""
 
-
 CLOCK_SLACK = timedelta(minutes=5)
 """How far the clocks of several machines may be apart."""
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
 _TIMES = ("completed_at", "full_at", "failed_at")
 
 

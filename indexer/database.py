@@ -44,9 +44,9 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """A transaction that writes. Raises StoreUnavailable with a sentence."""
         with self._errors(), self._engine.connect() as connection:
-            marked = connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
-            with marked.begin():
-                yield marked
+            writing = connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
+            with writing.begin():
+                yield writing
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -163,9 +163,9 @@ class Reading:
             raise self._damaged(number, "is out of order")
         return Position(int(position))
 
-    def _end(self, number: int, told: object, last: Position) -> None:
+    def _end(self, number: int, claimed: object, last: Position) -> None:
         found = Exported(last, self._count, self.digest)
-        if told != {"position": last, "events": found.events, "digest": found.digest} or last != self.position:
+        if claimed != {"position": last, "events": found.events, "digest": found.digest} or last != self.position:
             raise self._damaged(number, "has another digest than the lines before it")
         self.exported = found
 

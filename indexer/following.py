@@ -6,8 +6,8 @@ from indexer.database import Database
 from indexer.store import PAGE_EVENTS, read_log
 from schemas.events import Recorded
 
-LOOK_SECONDS = 0.5
-"""So often the log is looked at for new events."""
+POLL_SECONDS = 0.5
+"""So often the log is asked for new events."""
 
 
 def read_all(
@@ -25,4 +25,4 @@ def read_all(
         elif wait is None:
             return
         else:
-            wait(LOOK_SECONDS)
+            wait(POLL_SECONDS)

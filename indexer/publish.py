@@ -51,10 +51,10 @@ def publish(database: Database, send: Send, *, enough: Callable[[], bool] = lamb
         with database.read() as connection:
             page = read_log(connection, published(connection))
             withheld = not_republished(connection)
-            told = [_told(connection, withheld, one) for one in page if not _came_from(withheld, one)]
+            public = [_as_published(connection, withheld, one) for one in page if not _came_from(withheld, one)]
         if not page:
             return True
-        send(told)
+        send(public)
         with database.write() as connection:
             write_checkpoint(connection, Checkpoint(EXCHANGE, page[-1].position, "", NAME))
         if enough():
@@ -79,8 +79,8 @@ def not_republished(connection: Connection) -> frozenset[SourceName]:
     return frozenset(source for source, said in configured.items() if said and not json.loads(said)["republish"])
 
 
-def _told(connection: Connection, withheld: Collection[SourceName], recorded: Recorded) -> Recorded:
-    """An event as it is told: a decision names no server that none but sources which are not passed on list."""
+def _as_published(connection: Connection, withheld: Collection[SourceName], recorded: Recorded) -> Recorded:
+    """An event as it is published: a decision names no server that none but sources which are not passed on list."""
     event = recorded.event
     if not withheld or not isinstance(event, DecisionRedacted) or event.name is None:
         return recorded

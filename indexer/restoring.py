@@ -12,14 +12,15 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from indexer.crawls import LONG_AGO, Audited, CrawlState, found_news
+from indexer.candidates import HELD
+from indexer.clock import LONG_AGO
+from indexer.crawls import Audited, CrawlState, found_news
 from indexer.errors import ImportRefused
 from indexer.leases import STATES, ensure_row
 from indexer.listing import about_text, micros
 from indexer.quarantine import QUARANTINE
 from indexer.sql import among, given, upsert
 from indexer.store import Write, append
-from indexer.tables import HeldRow, table
 from indexer.text import ascii_json
 from indexer.versions import Place, place
 from schemas.about import read_about
@@ -38,8 +39,6 @@ from schemas.events import (
     event_data,
 )
 from schemas.names import Digest, SourceName, crawls_stream
-
-HELD = table(HeldRow)
 
 _Quarantined = tuple[SourceName, Digest]
 

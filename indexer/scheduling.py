@@ -4,17 +4,16 @@ Working state, not in the log: it says nothing about servers, and is found again
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
-from indexer.clock import from_micros, to_micros
+from indexer.clock import LONG_AGO, from_micros, to_micros
 from indexer.sql import insert_missing, upsert
 from indexer.tables import ScheduleRow, table
 from schemas.names import SourceName
 
 SCHEDULE = table(ScheduleRow)
-NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class Scheduled:
     """Whether a source is paused, and when a crawl of it was last asked for."""
 
     paused: bool = False
-    asked_at: datetime = NEVER
+    asked_at: datetime = LONG_AGO
 
 
 def read_schedule(connection: Connection) -> dict[SourceName, Scheduled]:

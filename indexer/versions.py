@@ -91,12 +91,12 @@ def _about(meta: Any) -> dict[str, Any]:
     return {
         "status": about.status,
         "status_message": None if about.status_message is None else storable(about.status_message),
-        "published_at": _told(about.published_at),
-        "updated_at": _told(about.updated_at),
+        "published_at": _known_time(about.published_at),
+        "updated_at": _known_time(about.updated_at),
     }
 
 
-def _told(time: datetime | None) -> int | None:
+def _known_time(time: datetime | None) -> int | None:
     """A time that a source told; the year 1 is how Go writes one that was never set."""
     return None if time is None or time.year == 1 else micros(time)
 

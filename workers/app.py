@@ -14,7 +14,7 @@ from typing import Any
 from celery import Celery, Task, signals
 from celery.schedules import schedstate, schedule
 
-from indexer.crawls import LONG_AGO
+from indexer.clock import LONG_AGO
 from indexer.errors import ConfigurationError, McpIndexerError
 from workers import metrics, stopping, tasks
 from workers.broker import check_broker

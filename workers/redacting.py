@@ -10,14 +10,14 @@ from workers.wiring import Wiring
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class Redacted:
     """What was redacted, and why the index may still show it; None where it does not."""
 
     redaction: Redaction
     index_error: str | None
 
 
-def redact_records(wiring: Wiring, wanted: ServerName, reason: str) -> Gone:
+def redact_records(wiring: Wiring, wanted: ServerName, reason: str) -> Redacted:
     """Blanks records in the log, then brings catalogue, index and files over it; each step may be done again.
 
     Raises NotFound where there is no such record.
@@ -33,4 +33,4 @@ def redact_records(wiring: Wiring, wanted: ServerName, reason: str) -> Gone:
     except (IndexUnavailable, IndexRefused) as refused:
         error = str(refused)
     database.compact()
-    return Gone(done, error)
+    return Redacted(done, error)

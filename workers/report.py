@@ -16,7 +16,7 @@ from workers.approval import Approved
 from workers.commands import Crawled
 from workers.kinds import KINDS
 from workers.outcome import Outcome
-from workers.redacting import Gone
+from workers.redacting import Redacted
 from workers.sources_file import SourceConfig, interval_text
 from workers.terminal import json_out, line, say, table
 
@@ -290,11 +290,11 @@ def _exported(what: str, found: Exported) -> str:
     return f"{what} {found.events} events up to position {found.position}, digest {found.digest}"
 
 
-def redacted(gone: Gone, *, as_json: bool) -> None:
+def redacted(result: Redacted, *, as_json: bool) -> None:
     """What was blanked."""
-    done = gone.redaction
-    if gone.index_error is not None:
-        say(f"{gone.index_error} The index still shows what is blank in the log; the same command again takes it out.")
+    done, error = result.redaction, result.index_error
+    if error is not None:
+        say(f"{error} The index still shows what is blank in the log; the same command again takes it out.")
     if as_json:
         json_out({"digests": done.digests, "blanked": len(done.new), "log": {"position": done.position}})
         return

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from indexer.clock import LONG_AGO
 from indexer.errors import LeaseHeld, LeaseLost
 from indexer.leases import live_holders
 from indexer.projections.runner import lags
 from indexer.queries import crawl_state
-from indexer.scheduling import NEVER, Scheduled, is_paused, note_asked, read_schedule
+from indexer.scheduling import Scheduled, is_paused, note_asked, read_schedule
 from indexer.store import Appended, last_position
 from schemas.names import SourceName
 from workers.commands import begin_crawl
@@ -86,7 +87,7 @@ def note(wiring: Wiring, name: str, *, begun: bool = False) -> None:
     once.
     """
     with wiring.database.write() as connection:
-        note_asked(connection, SourceName(name), at=NEVER if begun else wiring.clock())
+        note_asked(connection, SourceName(name), at=LONG_AGO if begun else wiring.clock())
 
 
 def projections_lag(wiring: Wiring) -> bool:

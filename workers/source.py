@@ -1,7 +1,8 @@
 """What a source is to the crawl loop, and what a kind of source is.
 
 An adapter is one file under `workers/sources` and one line in `workers.kinds`. It maps; it neither stores nor
-schedules. It is built from a `SourceConfig` and a `Fetcher`, the one thing through which it may reach its upstream.
+schedules. It is built from a url, the options of its kind, and a `Fetcher`: the one thing through which it may reach
+its upstream.
 """
 
 from collections.abc import Mapping
@@ -20,8 +21,8 @@ class Source(Protocol):
     """One configured upstream."""
 
     def fetch(self, since: datetime | None, cursor: Cursor | None) -> Page:
-        """The page that starts at `cursor`, the first one for None; of what changed after `since`, of everything (what
-        is deleted included) for None.
+        """The page that starts at `cursor`, the first one for None; of what changed after `since`, of everything for
+        None: what is deleted included, where `Kind.lists_deleted` says so.
 
         Raises SourceUnavailable (try later), SourceRefused or SourceMalformed (a person has to look).
         """
@@ -59,7 +60,7 @@ def traits(kind: "Kind", url: str, options: Any) -> Traits:
 
 
 class Kind(Protocol):
-    """An adapter's class: its options, what it can do, and how one is built.
+    """An adapter's class: its options, what it can do, how it maps a record, and how one is built.
 
     A class states these as ClassVars; mypy matches a class object with plain attributes only.
     """

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from indexer import importing
 from indexer.blanking import REDACTIONS
+from indexer.candidates import HELD
 from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.errors import ConfigurationError, ImportRefused, LogChanged, StoreUnavailable
@@ -25,7 +26,7 @@ from indexer.projections.runner import live_build
 from indexer.quarantine import QUARANTINE
 from indexer.record import record_page
 from indexer.redaction import redact
-from indexer.restoring import HELD, after
+from indexer.restoring import after
 from indexer.sources import remember_sources
 from indexer.store import RECORDS, STREAMS, Write, append
 from indexer.text import digest

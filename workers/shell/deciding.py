@@ -22,7 +22,7 @@ def redact(
     if not reason.strip():
         raise ConfigurationError("A redaction needs its reason: --reason must not be empty.")
     with wired() as wiring:
-        gone = redact_records(wiring, stored(what), reason)
-    report.redacted(gone, as_json=as_json)
-    if gone.index_error is not None:
+        result = redact_records(wiring, stored(what), reason)
+    report.redacted(result, as_json=as_json)
+    if result.index_error is not None:
         raise typer.Exit(FAILED)
