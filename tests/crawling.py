@@ -15,8 +15,9 @@ from indexer.projections.runner import live_build
 from indexer.sources import remember_sources
 from schemas.events import SourceConfigured
 from schemas.names import Digest, SourceName
+from workers.client import client
 from workers.crawl import Crawl
-from workers.fetch import Fetcher, client
+from workers.fetch import Fetcher
 from workers.outcome import Outcome
 from workers.source import traits
 from workers.sources.registry import Registry, RegistryOptions

@@ -6,7 +6,6 @@ transaction of the page that it covers. A complete walk that did not see all tha
 """
 
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -30,18 +29,18 @@ from indexer.errors import (
 )
 from indexer.record import counted, record_page, record_told, record_withdrawn
 from indexer.store import Appended, Write, append
-from schemas.events import AnyEvent, Counts, CrawlStarted
+from schemas.events import AnyEvent, Counts
 from schemas.names import CrawlId, SourceName, crawls_stream
 from schemas.observations import Page
 from workers.ahead import PageAhead
+from workers.beginning import begun
 from workers.lease_keeper import kept
 from workers.outcome import CrawlStatus, Outcome, end_of, outcome_of
 from workers.second_look import look
 from workers.source import Source, Traits
 
-Recorded = Callable[[Appended], None]
-Intervals = tuple[timedelta, timedelta]
-"""How often a source is to be crawled, and how often in full."""
+Hearer = Callable[[Appended], None]
+"""Hears what was appended, once it is committed."""
 
 
 class Opened(Protocol):
@@ -76,48 +75,11 @@ class Crawl:
         self._database, self._name, self._clock = database, name, clock
         with database.write() as connection:
             self._lease, state = leases.claim(connection, name, holder=leases.this_process())
-            self.state = self._begun(connection, state, traits, audit=audit, intervals=(every, audit_every))
+            intervals = every, audit_every
+            self.state = begun(connection, name, state, traits, audit=audit, intervals=intervals, at=clock())
             leases.save(connection, self._lease, self.state)
         self._timed = time.monotonic()
         self._requests = 0
-
-    def _begun(
-        self, connection: Connection, state: CrawlState, traits: Traits, *, audit: bool, intervals: Intervals
-    ) -> CrawlState:
-        """The state with this crawl under way; the log hears of it, and how one ended that it does not go on with."""
-        now, before = self._clock(), state
-        state = crawls.by_clock(state, now)
-        every, audit_every = intervals
-        overdue = state.completed_at is not None and now - state.completed_at >= every
-        relieve = overdue and not audit
-        audit = audit or (state.full_at is not None and now - state.full_at >= audit_every)
-        state, new = crawls.begin(
-            crawls.asked_at(state, traits.address),
-            crawl=CrawlId(uuid.uuid4().hex),
-            at=now,
-            audit=audit,
-            supports_since=traits.supports_since,
-            relieve=relieve,
-        )
-        if not new:
-            return state
-        if before.crawl is not None and before.walk is not None:
-            given_up = outcome_of(self._name, before.walk, "failed", _why_given_up(before, state, audit=audit))
-            self._append(connection, end_of(before.walk, given_up), before.crawl)
-        walk = state.walk
-        assert walk is not None, "it has just begun"
-        if state.walks != before.walks:
-            state = state.model_copy(update={"unordered": state.unordered or not traits.ordered})
-            state = absence.begin(
-                connection,
-                self._name,
-                state,
-                listing_is_complete=traits.listing_is_complete,
-                lists_deleted=traits.lists_deleted,
-            )
-        begun = CrawlStarted(source=self._name, mode=walk.mode, since=walk.since, cursor=walk.cursor)
-        self._append(connection, begun, state.crawl)
-        return state
 
     def run(
         self,
@@ -126,10 +88,10 @@ class Crawl:
         max_pages: int | None = None,
         stop: Callable[[], bool] = lambda: False,
         progress: Callable[[Counts], None] = lambda _: None,
-        recorded: Recorded = lambda _: None,
+        recorded: Hearer = lambda _: None,
     ) -> Outcome:
         """Fetches and records until the walk ends, `max_pages` are done, or `stop` says so; what is being fetched ahead
-        when it says so is recorded too. `recorded` hears what a page appended, once it is committed.
+        when it says so is recorded too. `recorded` hears of each page with news.
 
         Raises LeaseLost where another process took over.
         """
@@ -147,7 +109,7 @@ class Crawl:
         max_pages: int | None,
         stop: Callable[[], bool],
         progress: Callable[[Counts], None],
-        recorded: Recorded,
+        recorded: Hearer,
     ) -> Outcome:
         since = self._walk.since
         ahead = PageAhead(lambda cursor: opened.source.fetch(since, cursor))
@@ -196,7 +158,7 @@ class Crawl:
         approved = self.state.parked is not None and self.state.parked.approved
         return approved or self._walk.settling is not None
 
-    def _record(self, page: Page, opened: Opened, recorded: Recorded) -> Outcome | None:
+    def _record(self, page: Page, opened: Opened, recorded: Hearer) -> Outcome | None:
         """One page, in one transaction; with the last one, the end of the crawl where nothing is left to do."""
         sent, seconds = self._since_last_step(opened)
         outcome = None
@@ -216,7 +178,7 @@ class Crawl:
             recorded(appended)
         return outcome
 
-    def _settle(self, opened: Opened, recorded: Recorded) -> Outcome | None:
+    def _settle(self, opened: Opened, recorded: Hearer) -> Outcome | None:
         """One step about what a complete walk did not see, in one transaction; the last one ends the crawl."""
         with self._database.read() as connection:
             step = absence.next_step(connection, self._name, self.state)
@@ -312,12 +274,3 @@ class Crawl:
 
     def _outcome(self, status: CrawlStatus, error: str | None = None) -> Outcome:
         return outcome_of(self._name, self._walk, status, error)
-
-
-def _why_given_up(before: CrawlState, now: CrawlState, *, audit: bool) -> str:
-    """Why a crawl that was interrupted is not gone on with."""
-    if before.address != now.address:
-        return "Given up: the source has another address now, and is walked anew."
-    if audit and before.walk is not None and not before.walk.complete:
-        return "Given up: an audit of everything took its place."
-    return "Given up: its walk began too long ago to go on, and starts again."

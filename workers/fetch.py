@@ -20,14 +20,12 @@ from indexer.errors import (
 )
 from workers.answers import Answer, FailedError, Reader
 from workers.bodies import ENCODINGS, Limits
-from workers.client import check_header, client
+from workers.client import check_header
 from workers.masking import Masking, header_secrets, printable
 from workers.network import NotPublicError, within
 from workers.skimming import Skimmed
 from workers.targets import Params, Target, Targets
 from workers.waiting import asked_to_rest, backoff, spoken
-
-__all__ = ["Answer", "Budget", "Fetcher", "client"]
 
 LATER = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 """The statuses that another try may change; 520 to 530 are what Cloudflare says of a server behind it."""

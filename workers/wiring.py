@@ -18,7 +18,7 @@ from indexer.importing import refuse_unfinished
 from indexer.migrations import migrate
 from indexer.search import SearchIndex
 from indexer.sources import remember_sources
-from workers import fetch
+from workers.client import client
 from workers.embedded import EmbeddedMeilisearch
 from workers.fetch import Fetcher
 from workers.kinds import KINDS
@@ -134,21 +134,21 @@ class Wiring:
         """Lets go of everything."""
         if self._embedded is not None:
             self._embedded.close()
-        for client in ("_http", "_public"):
-            if client in self.__dict__:
-                self.__dict__.pop(client).close()
+        for name in ("_http", "_public"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
         if "database" in self.__dict__:
             self.__dict__.pop("database").close()
 
     @cached_property
     def _http(self) -> httpx.Client:
         """One client for all sources, so that connections are kept."""
-        return fetch.client(self.settings.contact)
+        return client(self.settings.contact)
 
     @cached_property
     def _public(self) -> httpx.Client:
         """One more, for what was crawled or redirected to: it reaches public addresses only."""
-        return fetch.client(self.settings.contact, network=Network(public_only=True))
+        return client(self.settings.contact, network=Network(public_only=True))
 
     @staticmethod
     def token(config: SourceConfig) -> str | None:

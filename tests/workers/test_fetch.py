@@ -25,7 +25,8 @@ from indexer.errors import (
     SourceUnavailable,
 )
 from workers.bodies import Limits
-from workers.fetch import Fetcher, client
+from workers.client import client
+from workers.fetch import Fetcher
 
 URL = "https://r.test/v0.1/servers"
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)

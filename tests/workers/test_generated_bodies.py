@@ -21,7 +21,8 @@ from schemas.names import Cursor, slot
 from schemas.observations import Observation, Page, Unidentified
 from tests.workers.test_fetch import RecordingBudget
 from tests.workers.walking import NOW
-from workers.fetch import Fetcher, client
+from workers.client import client
+from workers.fetch import Fetcher
 from workers.sources.registry import Registry, RegistryOptions
 
 BODIES, AT_ONCE = 10_000, 100

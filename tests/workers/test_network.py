@@ -20,7 +20,8 @@ from indexer.errors import SourceRefused, SourceUnavailable
 from tests.conftest import missing
 from tests.workers.test_fetch import OK, TOKEN, RecordingBudget, Upstream, failure, loopback, response, status
 from workers.bodies import Limits
-from workers.fetch import Fetcher, client
+from workers.client import client
+from workers.fetch import Fetcher
 from workers.network import MOST_ADDRESSES, LookUp, Network, is_public, says_not_public
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)

@@ -10,7 +10,8 @@ import pytest
 from indexer.errors import SourceGone, SourceRefused
 from schemas.observations import Observation
 from tests.crawling import FreeBudget
-from workers.fetch import Fetcher, client
+from workers.client import client
+from workers.fetch import Fetcher
 from workers.sample.answers import Request, answer
 from workers.sample.registry import SampleRegistry
 from workers.sources.registry import Registry, RegistryOptions

@@ -17,7 +17,8 @@ from schemas.about import OFFICIAL
 from schemas.names import LONGEST_NAME, Cursor, Digest
 from schemas.observations import Observation, Page, Unidentified, Whole
 from workers.bodies import Limits
-from workers.fetch import Fetcher, client
+from workers.client import client
+from workers.fetch import Fetcher
 from workers.source import Kind
 from workers.sources.registry import (
     LARGEST_RECORD,

@@ -8,7 +8,8 @@ from typing import Any
 from schemas.names import Cursor
 from schemas.observations import Observation, Page, Unidentified
 from tests.workers.test_fetch import RecordingBudget
-from workers.fetch import Fetcher, client
+from workers.client import client
+from workers.fetch import Fetcher
 from workers.sources.registry import Registry, RegistryOptions
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=UTC)

@@ -27,7 +27,8 @@ from indexer.text import canonical
 from schemas.about import read_about, unwrap
 from schemas.names import Cursor, Digest, ListingKey, fits, slot, storable
 from schemas.observations import Observation, Page, Unidentified, Whole
-from workers.fetch import Answer, Fetcher
+from workers.answers import Answer
+from workers.fetch import Fetcher
 from workers.parsing import parse
 from workers.skimming import Skimmed
 
