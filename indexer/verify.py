@@ -99,7 +99,7 @@ def check_log(database: Database) -> LogReport:
     after = 0
     with database.read() as connection:
         until = last_position(connection)
-        report.damaged += _broken_streams(connection)
+        report.damaged += [*_broken_streams(connection), *_wrongly_held(connection)]
     while True:
         try:
             with database.read() as connection:
@@ -161,6 +161,7 @@ def _wrongly_blank(connection: Connection, blank: dict[Digest, Position], decide
 
 
 def _broken_streams(connection: Connection) -> list[str]:
+    """Streams whose revisions have a gap, or do not end where the stream is said to."""
     revisions = (
         select(EVENTS.c.stream, func.count().label("events"), func.max(EVENTS.c.revision).label("last"))
         .group_by(EVENTS.c.stream)
@@ -181,10 +182,14 @@ def _broken_streams(connection: Connection) -> list[str]:
         .limit(NAMED)
     )
     broken = dict.fromkeys([*connection.scalars(query), *connection.scalars(empty)])
-    found = [f"stream {stream}: revisions are missing" for stream in broken]
+    return [f"stream {stream}: revisions are missing" for stream in broken]
+
+
+def _wrongly_held(connection: Connection) -> list[str]:
+    """Versions of which something else is held than the catalogue has from the log; it has to be at the log's end."""
     live = read_checkpoint(connection, LIVE)
     if live is None or live.position != last_position(connection):
-        return found  # a crawl goes on; what is held is ahead of the catalogue
+        return []  # a crawl goes on; what is held is ahead of the catalogue
     held = (
         select(HELD.c.source, HELD.c.key, HELD.c.slot)
         .outerjoin_from(
@@ -202,7 +207,7 @@ def _broken_streams(connection: Connection) -> list[str]:
         )
         .limit(NAMED)
     )
-    return found + [
+    return [
         f"{source} {key} {slot}: what is held is not what was recorded last"
         for source, key, slot in connection.execute(held)
     ]
