@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -19,6 +21,11 @@ from schemas.events import Counts
 
 LINE_SECONDS = 5.0
 """Where there is no terminal, a crawl says so often how far it is."""
+
+_GAP = 2
+"""Columns of the terminal between two of a table."""
+_FOLDED = 20
+"""A table's last column may be folded, to so many."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -47,13 +54,23 @@ def line(*parts: object) -> None:
 
 
 def table(columns: list[str], rows: list[list[object]]) -> None:
-    """Rows for people, on stdout."""
+    """Rows for people, on stdout; as a line for each value where the terminal is too narrow for a table of them."""
+    console = Console(file=sys.stdout, markup=False, highlight=False, width=None if sys.stdout.isatty() else 200)
+    texts = [["" if value is None else printable(value) for value in row] for row in rows]
+    *fixed, last = (max(map(cell_len, column)) for column in zip(columns, *texts, strict=True))
+    if sum(fixed) + _GAP * len(fixed) + min(last, _FOLDED) > console.width:
+        sys.stdout.write("\n".join(map(_lines, repeat(columns), texts)))
+        return
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        shown.add_column(column, overflow="fold")
-    for row in rows:
-        shown.add_row(*("" if value is None else printable(value) for value in row))
-    Console(file=sys.stdout, markup=False, highlight=False, width=None if sys.stdout.isatty() else 200).print(shown)
+        shown.add_column(column, overflow="fold", no_wrap=column != columns[-1])
+    for row in texts:
+        shown.add_row(*row)
+    console.print(shown)
+
+
+def _lines(columns: list[str], row: list[str]) -> str:
+    return "".join(f"{column}: {value}\n" for column, value in zip(columns, row, strict=True) if value)
 
 
 @contextmanager
