@@ -70,6 +70,7 @@ def test_too_many_wait_for_a_person_who_approves_them(either: Home, serve: Serve
     assert (found["state"], found["versions"], found["last_crawl"]["status"]) == ("parked", 100, "parked")
     assert (found["parked"]["candidates"], found["parked"]["needs_approval"]) == (40, False)
     assert "approve official" in either.run("status").out
+    assert either.run("status", "--fail-on-stale").status == 3
     assert either.crawl_one()["status"] == "completed"  # an increment goes on beside it
 
     ran = either.run("approve", "official", "--json")

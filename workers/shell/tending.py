@@ -24,7 +24,10 @@ app = typer.Typer()
 @app.command(epilog="Example: mcp-indexer status --fail-on-stale")
 def status(
     fail_on_stale: Annotated[
-        bool, typer.Option("--fail-on-stale", help="Exit with 3 where a source is stale, failing or was never crawled.")
+        bool,
+        typer.Option(
+            "--fail-on-stale", help="Exit with 3 where a source is stale, failing, parked or was never crawled."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -32,7 +35,7 @@ def status(
     with wired() as wiring:
         found = status_of(wiring)
         report.standing(found, as_json=as_json)
-    if fail_on_stale and any(one["state"] in ("stale", "failing", "never") for one in found["sources"]):
+    if fail_on_stale and any(one["state"] in ("stale", "failing", "parked", "never") for one in found["sources"]):
         raise typer.Exit(ATTENTION)
 
 
