@@ -57,8 +57,9 @@ def show(connection: Connection, name: ServerName) -> Json | None:
         .outerjoin_from(ENTRIES, RECORDS, ENTRIES.c.digest == RECORDS.c.digest)
         .where(ENTRIES.c.build == build, ENTRIES.c.id == document_id(name))
     ).one()
+    gone = "deleted" if entry.versions else "unlisted"  # where nothing is listed now, nobody said that it was deleted
     document: Json = (
-        {"id": document_id(name), "name": name, "status": "deleted", "position": entry.position}
+        {"id": document_id(name), "name": name, "status": gone, "position": entry.position}
         if found.document is None
         else orjson.loads(with_server_json(found.document, found.text))
     )
