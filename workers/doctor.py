@@ -55,7 +55,11 @@ def _database(wiring: Wiring) -> str:
 
 
 def _sources(wiring: Wiring) -> str:
-    return f"{wiring.settings.sources}: {', '.join(source.name for source in wiring.sources)}"
+    sources = wiring.sources
+    for source in sources:
+        if source.enabled:
+            wiring.token(source)
+    return f"{wiring.settings.sources}: {', '.join(source.name for source in sources)}"
 
 
 def _broker(wiring: Wiring) -> str:
