@@ -237,6 +237,10 @@ def _sentence(error: DBAPIError) -> str:
         return "this process stood still in the middle of writing, so that was undone; run the same command again."
     if "locked" in said or "lock timeout" in said:
         return f"another process kept it locked for {BUSY_SECONDS} seconds; try again."
+    if "file is not a database" in said or "malformed" in said:
+        return f"{said}; restore it from a backup, or set MCP_INDEXER_HOME or MCP_INDEXER_DATABASE_URL to another one."
+    if said.startswith("connection "):
+        return f"{said.rstrip('.')}; start its server, or check MCP_INDEXER_DATABASE_URL."
     return f"{said}."
 
 

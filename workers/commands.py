@@ -20,6 +20,7 @@ from indexer.search import SearchIndex
 from indexer.store import last_position
 from schemas.events import Counts
 from schemas.names import ServerName, SourceName, document_id
+from workers.broker import check_broker
 from workers.crawl import Crawl
 from workers.indexing import Indexing
 from workers.kinds import KINDS
@@ -87,8 +88,10 @@ def crawl_sources(
     """Crawls sources one after the other, and brings the index and the exchange over what they said; `crawling` shows
     it.
     """
-    configs = _not_paused(wiring, chosen(wiring.sources, names), by_name=bool(names))
+    if wiring.settings.publishes:
+        check_broker(wiring.settings.broker)
     wiring.check_meilisearch()
+    configs = _not_paused(wiring, chosen(wiring.sources, names), by_name=bool(names))
     for config in configs:
         if not config.enabled:
             raise ConfigurationError(f"The source {config.name!r} is disabled; set enabled = true for it first.")

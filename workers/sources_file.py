@@ -179,6 +179,8 @@ def _problem(error: ValidationError) -> str:
         return f"{key!r} is missing"
     if problem["type"] == "extra_forbidden":
         return f"{key!r} is no key of a source of this kind; README, Configuration, lists them"
+    if problem["type"] == "tuple_type":
+        problem["msg"] = 'it is a list, such as ["one", "another"]'
     if problem["type"] == "string_pattern_mismatch":
         problem["msg"] = _WANTED.get(key, problem["msg"])
     said = problem["msg"].removeprefix("Value error, ")

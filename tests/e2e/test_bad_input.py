@@ -62,6 +62,7 @@ def refused(ran: Ran, status: int, *said: str) -> None:
         (GOOD + "options = { page_size = 3 }", "'options' is no key"),
         (GOOD + "page_size = 0", "page_size = 0 cannot be used"),
         (GOOD + "trust = -1", "trust = -1 cannot be used"),
+        (GOOD + 'include = "a/*"', "include = 'a/*' cannot be used: it is a list"),
         (GOOD + "requests_per_minute = 0", "requests_per_minute = 0 cannot be used"),
         (GOOD.replace("http://127.0.0.1:1", "registry.example"), "url = 'registry.example' cannot be used"),
         (GOOD.replace("http://127.0.0.1:1", "ftp://r.example"), "url = 'ftp://r.example' cannot be used"),
@@ -95,6 +96,8 @@ def test_a_token_that_is_not_in_the_environment_stops_the_command_before_it_begi
     refused(home.run("crawl"), 2, "'official'", "A_TOKEN_OF_NOBODY", "not set")
     assert home.kinds() == ["source.configured"]
     assert home.run("status", "--json").object["sources"][0]["holder"] is None
+    sources = next(part for part in home.run("doctor", "--json").objects if part["part"] == "sources")
+    assert (sources["ok"], "A_TOKEN_OF_NOBODY" in sources["said"]) == (False, True)
 
 
 # The environment
@@ -111,6 +114,7 @@ def test_a_token_that_is_not_in_the_environment_stops_the_command_before_it_begi
         ("DATABASE_URL", "oracle+nothing://127.0.0.1/db", "MCP_INDEXER_DATABASE_URL"),
         ("DATABASE_URL", "mysql://127.0.0.1/db", "MCP_INDEXER_DATABASE_URL names mysql"),
         ("DATABASE_URL", "sqlite://", "must name a file"),
+        ("BROKER_URL", "nonsense://me:secret@host", "MCP_INDEXER_BROKER_URL cannot be used"),
         ("DATABASE_URL", "sqlite:///:memory:", "must name a file"),
     ],
 )
@@ -171,20 +175,20 @@ def test_a_database_that_cannot_be_reached_is_a_failure(home: Home) -> None:
     host, port = nowhere().removeprefix("http://").split(":")
     home.set(DATABASE_URL=f"postgresql+psycopg://somebody:secret@{host}:{port}/log")
     ran = home.run("crawl")
-    refused(ran, 1, f"somebody:***@{host}:{port}/log")
+    refused(ran, 1, f"somebody:***@{host}:{port}/log", "check MCP_INDEXER_DATABASE_URL")
     assert "secret" not in ran.err
 
 
 def test_a_database_that_does_not_exist_is_a_failure(home: Home, postgres_url: str) -> None:
     home.set(DATABASE_URL=postgres_url + "_not")
-    refused(home.run("crawl"), 1, "does not exist")
+    refused(home.run("crawl"), 1, "does not exist", "check MCP_INDEXER_DATABASE_URL")
 
 
 def test_a_file_that_is_no_database_is_a_failure_and_stays_as_it_is(home: Home, tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("These are my notes. " * 100)
     home.set(DATABASE_URL=f"sqlite:///{file}")
-    refused(home.run("crawl"), 1, str(file), "not a database")
+    refused(home.run("crawl"), 1, str(file), "not a database", "MCP_INDEXER_DATABASE_URL")
     assert file.read_text() == "These are my notes. " * 100
 
 

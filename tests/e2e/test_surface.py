@@ -5,7 +5,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from tests.e2e.conftest import Home, items, nowhere
+from tests.e2e.conftest import Home, items, name_of, nowhere
 from workers.sample.problems import ok
 from workers.sample.serve import SampleServer
 
@@ -51,6 +51,7 @@ def test_a_source_that_is_off_is_not_crawled_and_its_listings_are_not_shown(home
     assert (index["documents"], index["lag"]) == (0, 0)
     (source,) = home.run("status", "--json").object["sources"]
     assert (source["state"], source["next_due"]) == ("paused", None)
+    assert home.run("show", name_of(1), "--json").object["status"] == "unlisted"  # nobody said that it was deleted
 
 
 def test_status_can_fail_for_a_source_that_is_not_fresh(home: Home) -> None:

@@ -96,7 +96,9 @@ def sources_list(as_json: Json = False) -> None:
 
 @sources_app.command("check", epilog="Example: mcp-indexer sources check official")
 def sources_check(
-    names: Annotated[list[str] | None, typer.Argument(help="Names of sources; all by default.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names of sources; all that are enabled by default.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Can each source be reached and read? Records nothing."""
