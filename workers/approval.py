@@ -14,7 +14,7 @@ from indexer.store import Write, append
 from schemas.events import DecisionApproved
 from schemas.names import SourceName, decisions_stream
 from workers.commands import chosen
-from workers.indexing import Indexing
+from workers.indexing import bring_up
 from workers.wiring import Wiring
 
 
@@ -42,7 +42,7 @@ def approve(wiring: Wiring, name: str) -> Approved:
     finally:
         with wiring.database.write() as connection:
             leases.release(connection, lease)
-    return Approved(source, withdrawn, _indexed(wiring))
+    return Approved(source, withdrawn, bring_up(wiring.database, wiring.index))
 
 
 def _withdraw(wiring: Wiring, lease: Lease, state: CrawlState) -> int:
@@ -75,13 +75,3 @@ def _approved(connection: Connection, wiring: Wiring, lease: Lease, state: Crawl
     state = state.model_copy(update={"parked": parked.model_copy(update={"approved": True})})
     leases.save(connection, lease, state)
     return state
-
-
-def _indexed(wiring: Wiring) -> str | None:
-    """Brings the index to the log's end; why that failed, where it did."""
-    indexing = Indexing(wiring.database, wiring.index)
-    try:
-        indexing.finish()
-    finally:
-        indexing.close()
-    return indexing.error

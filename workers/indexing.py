@@ -119,3 +119,13 @@ class Indexing:
             except (IndexUnavailable, IndexRefused, ConfigurationError) as error:
                 self.error = str(error)
                 self.close()
+
+
+def bring_up(database: Database, open_index: Callable[[], SearchIndex]) -> str | None:
+    """Brings catalogue and index to the log's end; why the index is not there, where it is not."""
+    indexing = Indexing(database, open_index)
+    try:
+        indexing.finish()
+    finally:
+        indexing.close()
+    return indexing.error

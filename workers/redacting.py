@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from indexer.errors import IndexRefused, IndexUnavailable
-from indexer.projections import documents, runner
+from indexer.projections import runner
 from indexer.redaction import Redaction, redact
 from schemas.names import ServerName
+from workers.indexing import bring_up
 from workers.wiring import Wiring
 
 
@@ -27,10 +27,6 @@ def redact_records(wiring: Wiring, wanted: ServerName, reason: str) -> Redacted:
         done = redact(connection, wanted, reason=reason, at=wiring.clock())
     runner.catch_up(database)
     runner.drop_unfinished(database)
-    error: str | None = None
-    try:
-        documents.catch_up(database, wiring.index())
-    except (IndexUnavailable, IndexRefused) as refused:
-        error = str(refused)
+    error = bring_up(database, wiring.index)
     database.compact()
     return Redacted(done, error)
