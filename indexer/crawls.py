@@ -122,7 +122,8 @@ class CrawlState(BaseModel):
     `address` is where it was asked last, `crawl` the crawl under way, `walk` the walk that is not complete, `aside` one
     that lets an increment come first, `mark` the time the next increment asks from, `full_at` the start of the last
     complete walk of everything, `lasted` the seconds it took, `last_mode` what the last crawl was, `changed_at` when a
-    crawl last found news, `failures` how many failed in a row, the last one at `failed_at`. `walks` counts its walks,
+    crawl last found news, `failures` how many failed in a row, the last one at `failed_at`, after
+    which the source wants to rest until `rests_until`. `walks` counts its walks,
     `complete` is the number of the last complete walk of everything. `unordered` says that it was seen to list in no
     order of places, `candidates` whether versions wait for a second look. `clock_ahead` are the seconds that the
     upstream's clock was ahead of ours when it was last asked; None where it tells no time.
@@ -141,6 +142,7 @@ class CrawlState(BaseModel):
     last_mode: Mode | None = None
     failures: int = 0
     failed_at: datetime | None = None
+    rests_until: datetime | None = None
     walks: int = 0
     complete: int = 0
     lasted: float = 0.0
@@ -255,6 +257,7 @@ def completed(state: CrawlState, *, at: datetime, candidates: bool = False) -> C
         "last_mode": walk.mode,
         "failures": 0,
         "failed_at": None,
+        "rests_until": None,
     }
     if walk.complete:
         settled = walk.settling
@@ -279,8 +282,10 @@ def unparked(state: CrawlState, *, candidates: bool) -> CrawlState:
     return state.model_copy(update={"parked": None, "candidates": candidates})
 
 
-def failed(state: CrawlState, *, at: datetime, resume: bool) -> CrawlState:
-    """The state once a crawl failed; `resume` keeps the walk for the next crawl, else that one starts again."""
+def failed(state: CrawlState, *, at: datetime, resume: bool, until: datetime | None = None) -> CrawlState:
+    """The state once a crawl failed; `resume` keeps the walk for the next crawl, else that one starts again. `until` is
+    when the source may be asked again, where it said so.
+    """
     assert state.walk is not None
     kept = state.walk if resume else None
     return state.model_copy(
@@ -291,6 +296,7 @@ def failed(state: CrawlState, *, at: datetime, resume: bool) -> CrawlState:
             "last_mode": state.walk.mode,
             "failures": state.failures + 1,
             "failed_at": at,
+            "rests_until": until,
         }
     )
 

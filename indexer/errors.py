@@ -4,6 +4,8 @@
 and is shown as one.
 """
 
+from datetime import datetime
+
 
 class McpIndexerError(Exception):
     """Something foreseen failed; the text says what, where, and what to do."""
@@ -22,7 +24,14 @@ class Interrupted(McpIndexerError):
 
 
 class SourceUnavailable(McpIndexerError):
-    """A source did not answer, or said later: try again later."""
+    """A source did not answer, or said later: try again later, and not before `until` where it said when."""
+
+    def __init__(self, sentence: str, until: datetime | None = None) -> None:
+        super().__init__(sentence, until)
+        self.sentence, self.until = sentence, until
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
 class SourceRefused(McpIndexerError):

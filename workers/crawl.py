@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -133,7 +133,7 @@ class Crawl:
                 if done is not None:
                     return done
         except SourceUnavailable as error:
-            return self._fail(str(error), opened, resume=True)
+            return self._fail(str(error), opened, resume=True, until=error.until)
         except (SourceRefused, SourceMalformed, ConfigurationError) as error:
             return self._fail(str(error), opened, resume=False)
         except KeyboardInterrupt:
@@ -258,14 +258,15 @@ class Crawl:
                 "Look at the source; where it really was emptied, remove it from the sources file."
             )
 
-    def _fail(self, error: str, opened: Opened, *, resume: bool) -> Outcome:
+    def _fail(self, error: str, opened: Opened, *, resume: bool, until: datetime | None = None) -> Outcome:
         sent, seconds = self._since_last_step(opened)
         self.state = counted(self.state, Counts(requests=sent), seconds)
         outcome = self._outcome("failed", error)
         with self._database.write() as connection:
             leases.check(connection, self._lease)
             self._append(connection, end_of(self._walk, outcome), self.state.crawl)
-            leases.save(connection, self._lease, crawls.failed(self.state, at=self._clock(), resume=resume))
+            state = crawls.failed(self.state, at=self._clock(), resume=resume, until=until)
+            leases.save(connection, self._lease, state)
             leases.release(connection, self._lease)
         return outcome
 

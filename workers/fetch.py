@@ -202,7 +202,8 @@ class Fetcher:
         if wait > LONGEST_WAIT:
             until = self._clock() + timedelta(seconds=wait)
             raise SourceUnavailable(
-                f"{self._shown(target)}: its host is not to be asked before {spoken(until)}; the crawl goes on then"
+                f"{self._shown(target)}: its host is not to be asked before {spoken(until)}; the crawl goes on then",
+                until,
             )
         if wait > 0:
             self._waited(wait)
@@ -227,7 +228,8 @@ class Fetcher:
             return FailedError(why, rest=rest)
         until = self._clock() + timedelta(seconds=rest)
         return SourceUnavailable(
-            f"{self._shown(target)}: {why}, not to be asked before {spoken(until)}; the crawl goes on then"
+            f"{self._shown(target)}: {why}, not to be asked before {spoken(until)}; the crawl goes on then",
+            until,
         )
 
     def _refused(self, response: httpx.Response, target: Target, deadline: float) -> SourceRefused:

@@ -13,6 +13,8 @@ JITTER_SHARE = 10
 """Sources that are asked equally often drift apart by up to a tenth of their interval."""
 FIRST_REST = timedelta(minutes=1)
 """A source that failed rests so long, and twice as long each time it fails again, up to its interval."""
+LONGEST_REST = timedelta(days=2)
+"""A source that asks to rest for longer is asked all the same; so is one whose wish was noted by a wrong clock."""
 QUIET_SHARE = 10
 """Where the operator sets `slowest`, a source is asked after a tenth of the time for which it has not changed."""
 ASK_AGAIN = timedelta(minutes=1)
@@ -35,7 +37,10 @@ def due(config: SourceConfig, state: CrawlState, scheduled: Scheduled, now: date
     if state.failed_at is not None:
         rest = min(config.every, FIRST_REST * (1 << min(state.failures - 1, 20)))
         times = "once" if state.failures == 1 else f"{state.failures} times in a row"
-        return Due(state.failed_at + rest, f"it failed {times} and rests {_about(rest)}")
+        again = state.failed_at + rest
+        if state.rests_until is not None and again < state.rests_until <= now + LONGEST_REST:
+            return Due(state.rests_until, f"it failed {times} and asked to rest until then")
+        return Due(again, f"it failed {times} and rests {_about(rest)}")
     if state.walk is not None:
         return Due(min(state.walk.started_at, now), "it goes on where it was interrupted")
     if state.completed_at is None:

@@ -364,6 +364,14 @@ def test_an_increment_that_was_cut_gives_way_to_an_audit(crawls: Crawls) -> None
 # A crawl that fails
 
 
+def test_when_a_source_may_be_asked_again_is_known_until_it_was(crawls: Crawls) -> None:
+    until = START + 5 * HOUR
+    crawls.run(FakeSource({None: SourceUnavailable("429, not to be asked before 17:00", until)}))
+    assert crawls.state.rests_until == until
+    crawls.run(FakeSource(three()))
+    assert crawls.state.rests_until is None
+
+
 def test_a_source_that_does_not_answer_keeps_the_walk_for_the_next_crawl(crawls: Crawls) -> None:
     failing = FakeSource({**three(), "b": SourceUnavailable("503; it is asked again at the next crawl")})
     outcome = crawls.run(failing)

@@ -150,3 +150,11 @@ def test_a_clock_that_was_put_back_keeps_nobody_waiting() -> None:
     slightly = NOW + 2 * MINUTE  # another machine's clock
     assert not now_due(CrawlState(completed_at=slightly, full_at=slightly))
     assert not asked(slightly)
+
+
+def test_a_source_that_asked_to_rest_is_left_alone_until_then() -> None:
+    failed = CrawlState(failures=1, failed_at=NOW, completed_at=NOW - DAY, rests_until=NOW + 3 * HOUR)
+    assert due_at(config(), failed, NOTHING, NOW) == NOW + 3 * HOUR
+    for odd in (NOW - HOUR, NOW + 300 * DAY):
+        found = failed.model_copy(update={"rests_until": odd})
+        assert due_at(config(), found, NOTHING, NOW) == NOW + MINUTE
