@@ -120,6 +120,10 @@ class SourceStanding:
     quarantined: int
 
 
+UNKNOWN = SourceStanding(CrawlState(), None, 0, 0, 0, 0)
+"""Where a source stands of which the log has nothing."""
+
+
 def standings(connection: Connection) -> dict[SourceName, SourceStanding]:
     """Where every source stands that the log knows."""
     listed = VERSIONS.c.withdrawn.is_(False)

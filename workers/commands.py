@@ -135,7 +135,7 @@ def _not_paused(wiring: Wiring, configs: list[SourceConfig], *, by_name: bool) -
 
 def pause_source(wiring: Wiring, name: str, *, paused: bool) -> None:
     """Pauses a source, or resumes it. Raises ConfigurationError for a name that is not configured."""
-    (config,) = chosen(wiring.sources, [name])
+    (config,) = chosen(wiring.configured, [name])
     with wiring.database.write() as connection:
         pause(connection, SourceName(config.name), paused=paused)
 
@@ -221,7 +221,7 @@ def search_index(index: SearchIndex, query: str, options: Json) -> Json:
 def check_sources(wiring: Wiring, names: list[str]) -> list[Json]:
     """Asks each source for its first page; records nothing."""
     found: list[Json] = []
-    for config in chosen(wiring.sources, names):
+    for config in chosen(wiring.configured, names):
         try:
             page = wiring.open_source(config).source.fetch(None, None)
         except McpIndexerError as error:

@@ -55,7 +55,7 @@ def _database(wiring: Wiring) -> str:
 
 
 def _sources(wiring: Wiring) -> str:
-    sources = wiring.sources
+    sources = wiring.configured
     for source in sources:
         if source.enabled:
             wiring.token(source)

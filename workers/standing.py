@@ -37,23 +37,22 @@ class Stands:
 
 
 def stand(connection: Connection, configs: list[SourceConfig], now: datetime) -> list[Stands]:
-    """Where the configured sources stand; those that the log does not know yet are left out."""
+    """Where the configured sources stand; one that the log does not know yet as one that was never crawled."""
     standings, schedule = queries.standings(connection), read_schedule(connection)
     found = []
     for config in configs:
         name = SourceName(config.name)
-        if name not in standings:
-            continue
-        stands = standings[name].state
+        standing = standings.get(name, queries.UNKNOWN)
+        stands = standing.state
         next_one = due(config, stands, schedule.get(name, Scheduled()), now)
         state = "paused" if next_one is None else freshness(stands, interval(config, stands), now)
-        found.append(Stands(config, standings[name], next_one, state))
+        found.append(Stands(config, standing, next_one, state))
     return found
 
 
 def status_of(wiring: Wiring) -> Json:
     """Where every configured source and every projection stands."""
-    configs = wiring.sources
+    configs = wiring.configured
     now = wiring.clock()
     with wiring.database.read() as connection:
         sources = [_shown(one, now) for one in stand(connection, configs, now)]

@@ -83,10 +83,18 @@ class Wiring:
         return database
 
     @property
+    def configured(self) -> list[SourceConfig]:
+        """The sources as they are configured now, for who only asks.
+
+        Nothing is appended: whose sources file is another one than the workers' would remove their sources.
+        """
+        return read_sources(self.settings.sources)
+
+    @property
     def sources(self) -> list[SourceConfig]:
         """The sources as they are configured now; what changed about them since the log last heard is appended."""
         refuse_unfinished(self.database)  # an import that began after this process must not be appended to
-        sources = read_sources(self.settings.sources)
+        sources = self.configured
         remember_sources(self.database, [source.configured() for source in sources], at=self.clock())
         return sources
 

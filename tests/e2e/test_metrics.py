@@ -144,7 +144,7 @@ def test_each_crawl_is_added_once_however_often_the_log_is_read(either: Home) ->
 
 def test_a_source_that_was_never_crawled_has_sums_of_nothing(either: Home, exporter: Exporter) -> None:
     """So that the first `missed` is a rise, which Prometheus sees, and no beginning, which it does not."""
-    either.run("status")
+    either.run("rebuild", "catalogue")  # so the log knows the source
     assert exporter.samples()["mcp_indexer_crawled_missed_total", "official"] == 0
     assert exporter.samples(outcome="failed")["mcp_indexer_index_task_seconds_count", ""] >= 0
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jsonschema_rs
+import pytest
 
 from tests.e2e.conftest import Home, items, name_of, nowhere
 from workers.sample.problems import ok
@@ -113,3 +114,22 @@ def test_doctor_looks_at_the_broker(home: Home, redis_url: str) -> None:
     home.set(BROKER_URL=nowhere().replace("http://", "redis://:a-secret@"))
     down = broker()
     assert (down["ok"], "MCP_INDEXER_BROKER_URL" in down["said"], "a-secret" in down["said"]) == (False, True, False)
+
+
+ASKING = ("status", "crawls", "quarantine official", "doctor", "sources list", "sources check", "pause official")
+
+
+@pytest.mark.parametrize("command", ASKING)
+def test_who_only_asks_appends_nothing(home: Home, upstream: SampleServer, command: str) -> None:
+    assert upstream.url in home.sources_file.read_text()
+    assert home.run(*command.split()).status == 0
+    assert home.events() == []
+
+
+def test_who_asks_with_another_sources_file_removes_no_source(home: Home, upstream: SampleServer) -> None:
+    home.crawl()
+    before = home.events()
+    home.watch(other=upstream.url)
+    (shown,) = home.run("status", "--json").object["sources"]
+    assert (shown["name"], shown["state"], shown["versions"]) == ("other", "never", 0)
+    assert home.events() == before

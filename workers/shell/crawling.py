@@ -45,7 +45,7 @@ def crawls(
 ) -> None:
     """Past crawls, in the order in which they began."""
     with wired() as wiring:
-        named = chosen(wiring.sources, [] if source is None else [source], all_of_them=True)
+        named = chosen(wiring.configured, [] if source is None else [source], all_of_them=True)
         with wiring.database.read() as connection:
             found = queries.past_crawls(connection, [SourceName(one.name) for one in named], limit)
     report.past_crawls(found, as_json=as_json)
@@ -91,7 +91,7 @@ def up(
 def sources_list(as_json: Json = False) -> None:
     """What is configured."""
     with wired() as wiring:
-        report.configured(wiring.sources, as_json=as_json)
+        report.configured(wiring.configured, as_json=as_json)
 
 
 @sources_app.command("check", epilog="Example: mcp-indexer sources check official")

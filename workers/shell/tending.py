@@ -45,7 +45,7 @@ def quarantine(
 ) -> None:
     """Records that could not be identified, with reasons."""
     with wired() as wiring:
-        named = None if source is None else SourceName(chosen(wiring.sources, [source])[0].name)
+        named = None if source is None else SourceName(chosen(wiring.configured, [source])[0].name)
         with wiring.database.read() as connection:
             for one in waiting(connection, named):
                 report.quarantined(one, as_json=as_json)
