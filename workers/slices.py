@@ -127,7 +127,7 @@ def _crawl(wiring: Wiring, config: SourceConfig, wake: Callable[[], Any]) -> Out
 def _log_end(wiring: Wiring, outcome: Outcome) -> None:
     with wiring.database.read() as connection:
         said = {"position": last_position(connection), "counts": outcome.counts.model_dump()}
-    level = logging.WARNING if outcome.status == "failed" else logging.INFO
+    level = logging.WARNING if outcome.status in ("failed", "parked") else logging.INFO
     log.log(level, "%s: %s", outcome.source, outcome.error or outcome.status, extra=said)
 
 

@@ -38,10 +38,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def wiring(tmp_path: Path, clock: Clock) -> Iterator[Wiring]:
+def registry() -> SampleRegistry:
+    return SampleRegistry([])
+
+
+@pytest.fixture
+def wiring(tmp_path: Path, clock: Clock, registry: SampleRegistry) -> Iterator[Wiring]:
     """What a worker works with; it watches two sources."""
     sources = tmp_path / "sources.toml"
-    with SampleServer(SampleRegistry([]), Faults()) as upstream:
+    with SampleServer(registry, Faults()) as upstream:
         sources.write_text("".join(SOURCE.format(name, upstream.url) for name in ("first", "second")))
         made = Wiring(Settings(home=tmp_path, sources=sources), lambda _: None, clock)
         yield made
@@ -97,6 +102,21 @@ def test_a_crawl_that_ends_in_what_nobody_foresaw_is_not_tried_again_at_once(
     clock.now += timedelta(minutes=10)
     assert "first" in slices.ask(wiring).names
     assert not crawl(wiring, "first")
+
+
+def test_a_crawl_that_a_person_has_to_look_at_is_a_warning(
+    wiring: Wiring, clock: Clock, registry: SampleRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"io.github.acme/tool-{number}" for number in range(30)]
+    for name in names:
+        registry.publish({"name": name, "version": "1.0.0"})
+    crawl(wiring, "first")
+    for name in names[:25]:
+        registry.remove(name, "1.0.0")
+    clock.now += timedelta(days=2)
+    assert not caplog.records
+    crawl(wiring, "first")
+    assert [record.getMessage() for record in caplog.records] == ["first: parked"]
 
 
 def test_a_clock_that_was_ahead_holds_nothing_up(wiring: Wiring, clock: Clock) -> None:
