@@ -66,6 +66,15 @@ def test_what_is_ours_runs_without_rights(stack: Json) -> None:
     assert "USER mcp-indexer" in (CHECKOUT / "Dockerfile").read_text()
 
 
+def test_the_sources_file_may_be_replaced_while_the_stack_runs(stack: Json) -> None:
+    """Git and most editors put another file in its place, and a container keeps the one that was bound to it."""
+    for name in ("worker", "beat"):
+        service = stack["services"][name]
+        folder = Path(service["environment"]["MCP_INDEXER_SOURCES"]).parent
+        bound = {volume.split(":")[1] for volume in service["volumes"]}
+        assert bound == {str(folder)}
+
+
 @pytest.mark.parametrize("name", SECRETS)
 def test_without_a_secret_it_says_which(name: str) -> None:
     ran = read_by_compose({other: value for other, value in SECRETS.items() if other != name})
