@@ -117,17 +117,17 @@ class Filler:
         was = self.checkpoint
         if reached == was.position:
             return
+        landed = Checkpoint(was.name, reached, was.fingerprint, was.target)
         with self._database.write() as connection:
             now = read_checkpoint(connection, was.name, lock=True)
-            overtaken = now is not None and now.target == was.target and now.position > was.position
-            if not overtaken:
-                self.checkpoint = Checkpoint(was.name, reached, was.fingerprint, was.target)
-            # Who was overtaken lost its lock with its connection; what it sent late is to be sent once more.
-            write_checkpoint(connection, self.checkpoint)
-        if overtaken:
+            alone = now is None or now.target != was.target or now.position == was.position
+            # One of two lost its lock with its connection. Which document came last nobody knows: all are sent again.
+            write_checkpoint(connection, landed if alone else min(was, now or was, key=lambda one: one.position))
+        if not alone:
             raise IndexUnavailable(
                 "Another process fills the index meanwhile; what is not there yet is sent by whoever comes next."
             )
+        self.checkpoint = landed
 
     def _waiting(self) -> int:
         """How many entries wait, counted no further than a full batch."""

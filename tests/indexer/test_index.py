@@ -217,6 +217,34 @@ def test_a_change_that_moves_every_entry_to_one_position_is_sent_once(
     assert held(index) == wanted(database)
 
 
+def test_two_that_fill_at_once_both_stop_and_what_they_sent_is_sent_again(
+    filled: tuple[Database, SearchIndex],
+) -> None:
+    """As where one lost its lock with its connection to Postgres: the later document of the two may be the older."""
+    database, index = filled
+    before = reached(database)
+    first = documents.open_filler(database, index)
+    assert first is not None
+    appended(database, observed(record("com.example/one")))
+    runner.catch_up(database)
+    first.push()
+    second = documents.open_filler(database, index)
+    assert second is not None
+    appended(database, observed(record("com.example/two")))
+    runner.catch_up(database)
+    second.finish()
+    with pytest.raises(IndexUnavailable, match="Another process"):
+        first.finish()
+    assert reached(database) == before
+    appended(database, observed(record("com.example/three")))
+    runner.catch_up(database)
+    with pytest.raises(IndexUnavailable, match="Another process"):
+        second.finish()
+    assert reached(database) == before
+    documents.catch_up(database, index)
+    assert held(index) == wanted(database)
+
+
 def test_the_checkpoint_moves_over_succeeded_tasks_only(
     filled: tuple[Database, SearchIndex], monkeypatch: pytest.MonkeyPatch
 ) -> None:
