@@ -26,7 +26,6 @@ def decide(
     source: SourceName,
     held: Held | None,
     seen: Observation,
-    digest: Digest,
     *,
     older_counts: bool = False,
     redacted: bool = False,
@@ -38,25 +37,25 @@ def decide(
     the event.
     """
     if held is None:
-        return _event(ListingObserved, source, seen, digest, redacted)
+        return _event(ListingObserved, source, seen, redacted)
     if held.withdrawn:
-        return _event(ListingReturned, source, seen, digest, redacted)
+        return _event(ListingReturned, source, seen, redacted)
     updated_at = micros(seen.about.updated_at)
     older = updated_at is not None and held.updated_at is not None and updated_at < held.updated_at
     if older and not older_counts:
         return None
-    if held.digest != digest:
-        return _event(ListingChanged, source, seen, digest, redacted)
+    if held.digest != seen.digest:
+        return _event(ListingChanged, source, seen, redacted)
     if held.about != about_text(seen.about):
         return ListingStatusChanged(
-            source=source, key=seen.key, digest=digest, name=seen.name, version=seen.version, meta=seen.meta
+            source=source, key=seen.key, digest=seen.digest, name=seen.name, version=seen.version, meta=seen.meta
         )
     return None
 
 
-def as_held(seen: Observation, digest: Digest) -> Held:
+def as_held(seen: Observation) -> Held:
     """What is held once an observation is recorded."""
-    return Held(digest, about_text(seen.about), micros(seen.about.updated_at), withdrawn=False)
+    return Held(seen.digest, about_text(seen.about), micros(seen.about.updated_at), withdrawn=False)
 
 
 DELETED = '["deleted",'
@@ -99,13 +98,12 @@ def _event(
     kind: type[ListingObserved] | type[ListingChanged] | type[ListingReturned],
     source: SourceName,
     seen: Observation,
-    digest: Digest,
     redacted: bool,
 ) -> ListingObserved | ListingChanged | ListingReturned:
     return kind(
         source=source,
         key=seen.key,
-        digest=digest,
+        digest=seen.digest,
         name=seen.name,
         version=seen.version,
         record=None if redacted else seen.record,

@@ -21,7 +21,6 @@ from indexer.leases import Lease
 from indexer.listing import Decided, Held, as_held, decide, missed_or_silent, newest
 from indexer.sql import Row, among, given, upsert_whole
 from indexer.store import STREAMS, Appended, Write, append
-from indexer.text import digest
 from indexer.verdict import fulfils
 from schemas.events import Counts, ListingChanged, ListingObserved
 from schemas.names import (
@@ -49,11 +48,10 @@ class Past:
 
 
 class Decision(NamedTuple):
-    """An observation, its digest, and the event that it is (None where it tells nothing new)."""
+    """An observation, and the event that it is (None where it tells nothing new)."""
 
     place: ListingSlot
     seen: Observation
-    digest: Digest
     event: Decided | None
 
 
@@ -228,19 +226,18 @@ def _decisions(
     connection: Connection, source: SourceName, seen: Mapping[ListingSlot, Observation], *, older_counts: bool = False
 ) -> tuple[Past, list[Decision]]:
     """What is held of some versions, and what their observations are given that."""
-    digests = {place: digest(one.record) for place, one in seen.items()}
+    digests = {place: one.digest for place, one in seen.items()}
     past = read_past(connection, source, digests)
     decisions = []
     for place, one in seen.items():
-        of_record = digests[place]
-        blank = of_record in past.redacted
-        event = decide(source, past.held.get(place), one, of_record, older_counts=older_counts, redacted=blank)
-        decisions.append(Decision(place, one, of_record, event))
+        blank = one.digest in past.redacted
+        event = decide(source, past.held.get(place), one, older_counts=older_counts, redacted=blank)
+        decisions.append(Decision(place, one, event))
     return past, decisions
 
 
 def _held_row(source: SourceName, decision: Decision) -> Row:
-    held = as_held(decision.seen, decision.digest)
+    held = as_held(decision.seen)
     return (source, *decision.place, held.digest, held.about, held.updated_at, held.withdrawn)
 
 

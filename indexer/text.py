@@ -20,7 +20,12 @@ _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 def digest(record: Any) -> Digest:
     """The digest of a JSON value; equal values have equal digests."""
-    return Digest(hashlib.sha256(canonical(record)).hexdigest())
+    return digest_of(canonical(record))
+
+
+def digest_of(spelt: bytes) -> Digest:
+    """The digest of a JSON value that is spelt as `canonical` does."""
+    return Digest(hashlib.sha256(spelt).hexdigest())
 
 
 def canonical(record: Any) -> bytes:

@@ -11,7 +11,8 @@ from schemas.names import Cursor, Digest, ListingKey
 class Observation(NamedTuple):
     """One version of a server, as one source showed it.
 
-    `name`, `version`, `record` and `meta` are as the upstream wrote them; `about` is `meta`, read.
+    `name`, `version`, `record` and `meta` are as the upstream wrote them; `about` is `meta`, read; `digest` is the
+    record's, by which it is the same again.
     """
 
     key: ListingKey
@@ -20,6 +21,7 @@ class Observation(NamedTuple):
     record: Any
     meta: Any
     about: About
+    digest: Digest
 
 
 class Whole(NamedTuple):

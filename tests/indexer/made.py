@@ -76,7 +76,7 @@ def seen(record: dict[str, Any] | None = None, said: Any = None, *, key: str | N
     said = meta() if said is None else said
     name = record.get("name")
     where = ListingKey(storable(str(name)) if key is None else key)
-    return Observation(where, name, record.get("version"), record, said, read_about(said))
+    return Observation(where, name, record.get("version"), record, said, read_about(said), digest(record))
 
 
 made_record = record
@@ -91,7 +91,7 @@ def observed(
     return kind(
         source=SourceName(source),
         key=one.key,
-        digest=digest(one.record),
+        digest=one.digest,
         name=one.name,
         version=one.version,
         record=one.record,
@@ -115,7 +115,7 @@ def status_changed(record: Any = None, said: Any = None, *, source: str = SOURCE
     return ListingStatusChanged(
         source=SourceName(source),
         key=one.key,
-        digest=digest(one.record),
+        digest=one.digest,
         name=one.name,
         version=one.version,
         meta=one.meta,
@@ -126,7 +126,7 @@ def withdrawn(record: Any = None, *, source: str = SOURCE) -> ListingWithdrawn:
     """A version is no longer listed."""
     one = seen(record)
     return ListingWithdrawn(
-        source=SourceName(source), key=one.key, digest=digest(one.record), name=one.name, version=one.version
+        source=SourceName(source), key=one.key, digest=one.digest, name=one.name, version=one.version
     )
 
 

@@ -20,6 +20,7 @@ from indexer.projections.runner import Checkpoint, live_build, read_checkpoint
 from indexer.search import SearchIndex
 from indexer.search_settings import SETTINGS
 from indexer.store import RECORDS
+from indexer.text import digest
 from indexer.verify import Report, repair, verify
 from schemas.about import read_about
 from schemas.documents import DOCUMENT
@@ -60,7 +61,7 @@ def filled(sqlite: Database, index: SearchIndex) -> tuple[Database, SearchIndex]
 
 def observation(name: str, **more: Any) -> Observation:
     raw, said = record(name, **more), meta()
-    return Observation(ListingKey(name), name, raw["version"], raw, said, read_about(said))
+    return Observation(ListingKey(name), name, raw["version"], raw, said, read_about(said), digest(raw))
 
 
 def after(database: Database, index: SearchIndex, *events: AnyEvent) -> int:
@@ -726,6 +727,7 @@ def test_documents_whose_records_have_keys_of_their_own_are_all_indexed(sqlite: 
             item["server"],
             {},
             read_about({}),
+            digest(item["server"]),
         )
         for item in some
     ]

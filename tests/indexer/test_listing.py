@@ -30,12 +30,12 @@ NO_TIME = seen(record(title="second"), {})
 
 
 def held(one: Observation, **more: Any) -> Held:
-    before = as_held(one, digest(one.record))
+    before = as_held(one)
     return Held(**{**{name: getattr(before, name) for name in ("digest", "about", "updated_at", "withdrawn")}, **more})
 
 
 def decided(before: Held | None, now: Observation) -> type[ListingEvent] | None:
-    event = decide(SOURCE, before, now, digest(now.record))
+    event = decide(SOURCE, before, now)
     if event is None:
         return None
     assert (event.source, event.key, event.digest) == (SOURCE, now.key, digest(now.record))
@@ -92,9 +92,9 @@ def test_to_an_audit_an_older_record_is_what_the_source_says_now() -> None:
         (OLDER, ListingChanged),
         (seen(FIRST.record, meta("deprecated", updated=9)), ListingStatusChanged),
     ):
-        event = decide(SOURCE, held(FIRST), now, digest(now.record), older_counts=True)
+        event = decide(SOURCE, held(FIRST), now, older_counts=True)
         assert type(event) is kind
-    assert decide(SOURCE, held(FIRST), FIRST, digest(FIRST.record), older_counts=True) is None
+    assert decide(SOURCE, held(FIRST), FIRST, older_counts=True) is None
 
 
 def test_an_older_status_tells_nothing() -> None:

@@ -20,6 +20,7 @@ from indexer.database import Database
 from indexer.errors import SourceGone, SourceMalformed, SourceRefused, SourceUnavailable
 from indexer.following import read_all
 from indexer.migrations import migrate
+from indexer.text import digest
 from schemas.about import OFFICIAL, read_about
 from schemas.events import AnyEvent, CrawlParked, ListingWithdrawn
 from schemas.names import Cursor, ListingKey, SourceName, storable
@@ -39,7 +40,8 @@ Version = tuple[str, str]
 def seen(version: Version, status: str = "active") -> Observation:
     meta = {OFFICIAL: {"status": status, "updatedAt": "2026-08-01T00:00:00Z"}}
     record = {"name": version[0], "version": version[1]}
-    return Observation(ListingKey(storable(version[0])), version[0], version[1], record, meta, read_about(meta))
+    key, about = ListingKey(storable(version[0])), read_about(meta)
+    return Observation(key, version[0], version[1], record, meta, about, digest(record))
 
 
 def tools(*numbers: int) -> list[Version]:

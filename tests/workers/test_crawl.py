@@ -30,6 +30,7 @@ from indexer.leases import STATES
 from indexer.migrations import migrate
 from indexer.record import record_page
 from indexer.store import Appended, last_position
+from indexer.text import digest
 from schemas.about import OFFICIAL, read_about
 from schemas.events import AnyEvent, Counts, CrawlCompleted, CrawlFailed, CrawlStarted, ListingEvent
 from schemas.names import Cursor, ListingKey, Position, SourceName
@@ -51,7 +52,7 @@ def seen(number: int) -> Observation:
     name = f"com.example/tool-{number}"
     meta = {OFFICIAL: {"status": "active", "updatedAt": "2026-08-01T00:00:00Z"}}
     record = {"name": name, "version": "1.0.0"}
-    return Observation(ListingKey(name), name, "1.0.0", record, meta, read_about(meta))
+    return Observation(ListingKey(name), name, "1.0.0", record, meta, read_about(meta), digest(record))
 
 
 def page(*numbers: int, then: str | None = None, served_at: datetime | None = START) -> Page:

@@ -23,7 +23,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from indexer.errors import SourceGone, SourceMalformed, SourceRefused, SourceTooLarge
-from indexer.text import canonical
+from indexer.text import canonical, digest_of
 from schemas.about import read_about, unwrap
 from schemas.names import Cursor, Digest, ListingKey, fits, slot, storable
 from schemas.observations import Observation, Page, Unidentified, Whole
@@ -293,12 +293,12 @@ def observe(item: Any) -> Observation | Unidentified:
         return Unidentified(item, "the record's name is too long", record)
     if not fits(slot(version)):
         return Unidentified(item, "the record's version is too long", record)
-    for part, what in ((record, "the record"), (meta, "what the registry says about the record")):
-        size = _size(part)
+    spelt = canonical(record)
+    for size, what in ((len(spelt), "the record"), (_size(meta), "what the registry says about the record")):
         if size > LARGEST_RECORD:
             reason = f"{what} takes {size:,} bytes, more than {LARGEST_RECORD:,}"
             return Unidentified(item, reason, record, version_of=(key, version))
-    return Observation(key, name, version, record, meta, read_about(meta))
+    return Observation(key, name, version, record, meta, read_about(meta), digest_of(spelt))
 
 
 def _version(record: Mapping[str, Any]) -> Any:
