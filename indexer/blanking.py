@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 
 from indexer import sql
 from indexer.tables import EventRow, RecordRow, RedactionRow, StreamRow, table
@@ -18,6 +18,8 @@ from schemas.names import Digest, Position
 EVENTS, RECORDS, STREAMS = table(EventRow), table(RecordRow), table(StreamRow)
 REDACTIONS = table(RedactionRow)
 
+DIGEST: ColumnElement[str] = func.substr(RECORDS.c.id, func.length(RECORDS.c.id) - 63)
+"""The digest of a kept record. No index has it: records are blanked rarely, and all are looked at then."""
 BLANK = ""
 """The text of a record that was blanked; every other is JSON."""
 
@@ -25,8 +27,11 @@ BLANK = ""
 def blank(connection: Connection, digests: Collection[Digest]) -> None:
     """Blanks some records wherever the log has their text, and wherever it is to get it."""
     sql.insert_missing(connection, REDACTIONS, [{"digest": one} for one in digests])
-    sql.upsert(connection, RECORDS, [{"digest": one, "text": BLANK} for one in digests])
     wanted = set(digests)
+    connection.execute(
+        update(RECORDS).where(sql.among(connection.dialect.name, "digests", DIGEST)).values(text=BLANK),
+        sql.given("digests", [(one,) for one in wanted]),
+    )
     for position, data in [one for one in quarantined(connection) if one[1].get("digest") in wanted]:
         connection.execute(
             update(EVENTS)

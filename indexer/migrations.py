@@ -19,6 +19,8 @@ from indexer.tables import (
     SchemaVersionRow,
     table,
 )
+from indexer.text import read_json
+from schemas.names import Digest, ServerName, record_id
 
 _LOCK = 0x6D637000
 
@@ -40,6 +42,42 @@ def _views_anew(connection: Connection) -> None:
     _create(connection)
 
 
+def _records_by_name(connection: Connection) -> None:
+    """Records are kept by the beginning of their servers' names and their digests, and were by their digests alone."""
+    if "digest" in {column["name"] for column in inspect(connection).get_columns("records")}:
+        connection.execute(text("ALTER TABLE records RENAME TO records_by_digest"))
+        _create(connection)
+        after = 0
+        while rows := connection.execute(_RECORDED, {"after": after}).all():
+            moved = [{"position": at, "id": _record_id(digest, data), "digest": digest} for at, digest, data in rows]
+            connection.execute(_MOVE_RECORD, moved)
+            connection.execute(_REFER_TO_RECORD, moved)
+            after = rows[-1].position
+        connection.execute(text("DROP TABLE records_by_digest"))
+    _views_anew(connection)
+
+
+_RECORDED = text(
+    "SELECT position, record, data FROM events WHERE position > :after AND record IS NOT NULL"
+    " ORDER BY position LIMIT 1000"
+)
+_MOVE_RECORD = text(
+    "INSERT INTO records (id, text) SELECT :id, text FROM records_by_digest WHERE digest = :digest"
+    " ON CONFLICT DO NOTHING"
+)
+_REFER_TO_RECORD = text("UPDATE events SET record = :id WHERE position = :position")
+
+
+def _record_id(digest: str, data: str) -> str:
+    """By what an event's record is kept; by its digest alone where the event is damaged."""
+    try:
+        event = read_json(data)
+        name = event["name"] if isinstance(event.get("name"), str) and event["name"] else event["key"]
+    except (ValueError, TypeError, AttributeError, KeyError):
+        name = ""
+    return record_id(ServerName(name), Digest(digest))
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _create,
     _add_walk_to_quarantine,
@@ -49,6 +87,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _views_anew,
     _views_anew,
     _views_anew,
+    _records_by_name,
 )
 """Tables that are new since the first time are made by making those that are not there."""
 

@@ -24,8 +24,8 @@ from indexer.projections.rows import ENTRIES, LISTINGS, NAMES_AT_ONCE, chunks, n
 from indexer.projections.runner import LIVE, Checkpoint, live_build, write_checkpoint
 from indexer.sql import among, given, insert_missing
 from indexer.store import EVENTS, PAGE_EVENTS, RECORDS, STREAMS, read_positions
-from schemas.events import Recorded, SourceConfigured, SourceRemoved, WithRecord, rfc3339
-from schemas.names import ListingKey, Position, ServerName, decisions_stream, listing_stream
+from schemas.events import Recorded, SourceConfigured, SourceRemoved, WithRecord, rfc3339, server_name
+from schemas.names import ListingKey, Position, ServerName, decisions_stream, listing_stream, record_id
 
 Json = dict[str, Any]
 BUILD = 1
@@ -161,7 +161,8 @@ class _Then:
 
     def _keep_records(self, events: Iterable[Recorded]) -> None:
         """Copies the raw records of some events, as the log keeps them."""
-        digests = {one.event.digest for one in events if isinstance(one.event, WithRecord)}
-        kept = among(self._log.dialect.name, "digests", RECORDS.c.digest)
-        rows = self._log.execute(select(RECORDS).where(kept), given("digests", [(one,) for one in digests]))
+        told = (one.event for one in events if isinstance(one.event, WithRecord))
+        ids = {record_id(server_name(event), event.digest) for event in told}
+        kept = among(self._log.dialect.name, "ids", RECORDS.c.id)
+        rows = self._log.execute(select(RECORDS).where(kept), given("ids", [(one,) for one in ids]))
         insert_missing(self.catalogue, RECORDS, [dict(row) for row in rows.mappings()])

@@ -54,7 +54,7 @@ def show(connection: Connection, name: ServerName) -> Json | None:
     entry = merge(name, versions, catalogue.read_rules(connection, build))
     found = connection.execute(
         select(ENTRIES.c.document, RECORDS.c.text)
-        .outerjoin_from(ENTRIES, RECORDS, ENTRIES.c.digest == RECORDS.c.digest)
+        .outerjoin_from(ENTRIES, RECORDS, ENTRIES.c.record == RECORDS.c.id)
         .where(ENTRIES.c.build == build, ENTRIES.c.id == document_id(name))
     ).one()
     gone = "deleted" if entry.versions else "unlisted"  # where nothing is listed now, nobody said that it was deleted
@@ -65,8 +65,8 @@ def show(connection: Connection, name: ServerName) -> Json | None:
     )
     shown: list[Json] = []
     for some in chunks(entry.versions, SHOWN_AT_ONCE):
-        records = records_of(connection, {version.digest for version in some})
-        shown += [_version(version, records.get(version.digest)) for version in some]
+        records = records_of(connection, {version.record for version in some})
+        shown += [_version(version, records.get(version.record)) for version in some]
     return {**document, "versions": shown}
 
 

@@ -10,8 +10,7 @@ from indexer.blanking import blanked, quarantined
 from indexer.errors import NotFound
 from indexer.store import EVENTS, Write, append, last_position, read_positions
 from indexer.text import ascii_json
-from indexer.versions import server_name
-from schemas.events import DecisionRedacted, ListingEvent
+from schemas.events import DecisionRedacted, ListingEvent, server_name
 from schemas.names import Digest, Position, ServerName, decisions_stream
 
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -55,7 +54,7 @@ def _wait_for_pages(connection: Connection) -> None:
 
 def _recorded(connection: Connection, digest: Digest) -> dict[Digest, ServerName | None]:
     """The digest, where the log has a record of it, with the server's name where a source listed it as one."""
-    listed = select(EVENTS.c.position).where(EVENTS.c.record == digest).limit(1)
+    listed = select(EVENTS.c.position).where(EVENTS.c.record.endswith(digest)).limit(1)
     for recorded in read_positions(connection, listed):
         assert isinstance(recorded.event, ListingEvent), "only those carry a record"
         return {digest: server_name(recorded.event)}

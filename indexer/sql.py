@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 from sqlalchemy import (
     JSON,
-    Column,
     ColumnElement,
     Connection,
     Dialect,
@@ -134,7 +133,7 @@ def insert_selected(
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), parameters)
 
 
-def among(dialect: str, name: str, *columns: Column[Any]) -> ColumnElement[bool]:
+def among(dialect: str, name: str, *columns: ColumnElement[Any]) -> ColumnElement[bool]:
     """Whether a row's columns are among some values, handed over as `given(name, values)`: one statement and one plan,
     however many there are.
     """

@@ -18,8 +18,8 @@ from indexer.clock import from_micros, to_micros
 from indexer.errors import LogDamaged
 from indexer.tables import EventRow, RecordRow, StreamRow, table
 from indexer.text import ascii_json, read_json
-from schemas.events import AnyEvent, DecisionRedacted, Recorded, WithRecord, event_data, read_event
-from schemas.names import CrawlId, Position, Revision, StreamId
+from schemas.events import AnyEvent, DecisionRedacted, Recorded, WithRecord, event_data, read_event, server_name
+from schemas.names import CrawlId, Position, RecordId, Revision, StreamId, record_id
 
 EVENTS, RECORDS, STREAMS = table(EventRow), table(RecordRow), table(StreamRow)
 
@@ -68,7 +68,7 @@ def append(
     revisions = (
         last_revisions(connection, streams) if known is None else {s: known.get(s, Revision(0)) for s in streams}
     )
-    records: dict[str, str] = {}
+    records: dict[RecordId, str] = {}
     events: list[Recorded] = []
     rows: list[sql.Row] = []
     recorded_at, size = to_micros(at), 0
@@ -79,7 +79,7 @@ def append(
         events.append(Recorded(position, write.stream, revision, at, crawl, event))
         data, record = event_data(event), None
         if isinstance(event, WithRecord):
-            record = event.digest
+            record = record_id(server_name(event), event.digest)
             raw = ascii_json(data.pop("record"))
             kept = BLANK if data.pop("redacted") else raw  # which says it where it is read
             records[record] = min(kept, records.get(record, kept))
@@ -155,7 +155,7 @@ _SELECT = select(
     EVENTS.c.crawl,
     EVENTS.c.data,
     RECORDS.c.text,
-).outerjoin_from(EVENTS, RECORDS, EVENTS.c.record == RECORDS.c.digest)
+).outerjoin_from(EVENTS, RECORDS, EVENTS.c.record == RECORDS.c.id)
 
 
 def _recorded(

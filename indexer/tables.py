@@ -27,7 +27,7 @@ def text_column(*, key: bool = False, null: bool = False) -> Any:
 
 
 class EventRow(SQLModel, table=True):
-    """The log. A row's raw record is in `records`, by digest."""
+    """The log. A row's raw record is in `records`, by its `record`."""
 
     __tablename__ = "events"
     __table_args__ = (Index("events_stream", "stream", "revision", unique=True),)
@@ -43,11 +43,11 @@ class EventRow(SQLModel, table=True):
 
 
 class RecordRow(SQLModel, table=True):
-    """Raw records, each once, as ASCII JSON text."""
+    """Raw records, each once, as ASCII JSON text. An `id` ends in the record's digest."""
 
     __tablename__ = "records"
 
-    digest: str = text_column(key=True)
+    id: str = text_column(key=True)
     text: str = text_column()
 
 
@@ -228,8 +228,8 @@ class CatalogueListingRow(SQLModel, table=True):
 
 
 class CatalogueEntryRow(SQLModel, table=True):
-    """One server: its document but for `server_json` (JSON text; null when it is not in the index), whose record is
-    `digest`. `folded` is the name without its case.
+    """One server: its document but for `server_json` (JSON text; null when it is not in the index), which is the raw
+    record `record`. `folded` is the name without its case.
     """
 
     __tablename__ = "catalogue_entries"
@@ -243,7 +243,7 @@ class CatalogueEntryRow(SQLModel, table=True):
     name: str = text_column()
     folded: str = text_column()
     position: int = Field(sa_column=Column(BigInteger, nullable=False))
-    digest: str | None = text_column(null=True)
+    record: str | None = text_column(null=True)
     document: str | None = text_column(null=True)
 
 

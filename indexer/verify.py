@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, func, select
 
-from indexer.blanking import BLANK, REDACTIONS, blanked
+from indexer.blanking import BLANK, DIGEST, REDACTIONS, blanked
 from indexer.candidates import HELD
 from indexer.database import Database
 from indexer.errors import IndexRefused, LogDamaged
@@ -152,9 +152,7 @@ def _wrongly_blank(connection: Connection, blank: dict[Digest, Position], decide
     """Records that are blank and were not redacted, and the other way round."""
     known = blanked(connection, blank.keys() | decided)
     left = connection.scalars(
-        select(RECORDS.c.digest)
-        .join(REDACTIONS, REDACTIONS.c.digest == RECORDS.c.digest)
-        .where(RECORDS.c.text != BLANK)
+        select(REDACTIONS.c.digest).join(RECORDS, REDACTIONS.c.digest == DIGEST).where(RECORDS.c.text != BLANK)
     )
     found = [f"event {blank[one]}: its record is gone, and nobody redacted it" for one in blank.keys() - known]
     return found + [f"record {one}: it was redacted, and is there" for one in {*(decided - known), *left}]

@@ -8,8 +8,19 @@ from indexer.lint.rules import lint
 from indexer.listing import micros
 from indexer.verdict import Problem, fulfils, problems
 from schemas.about import read_about
-from schemas.events import ListingEvent, ListingStatusChanged, ListingWithdrawn, Recorded, WithRecord
-from schemas.names import Digest, ListingKey, Position, ServerName, Slot, SourceName, slot, storable
+from schemas.events import ListingEvent, ListingStatusChanged, ListingWithdrawn, Recorded, WithRecord, server_name
+from schemas.names import (
+    Digest,
+    ListingKey,
+    Position,
+    RecordId,
+    ServerName,
+    Slot,
+    SourceName,
+    record_id,
+    slot,
+    storable,
+)
 
 
 class Version(NamedTuple):
@@ -32,6 +43,11 @@ class Version(NamedTuple):
     withdrawn: bool
     valid: bool
     redacted: bool = False
+
+    @property
+    def record(self) -> RecordId:
+        """By what its raw record is kept."""
+        return record_id(self.name, self.digest)
 
     @property
     def place(self) -> "Place":
@@ -79,11 +95,6 @@ def fold(version: Version | None, recorded: Recorded) -> Version | None:
 def without_record(version: Version, position: Position) -> Version:
     """A version once its record was blanked, by the event at a position: as if it had always been."""
     return version._replace(valid=True, redacted=True, position=position)
-
-
-def server_name(event: ListingEvent) -> ServerName:
-    """The name under which a listing's server is known; its key where the source names none."""
-    return ServerName(storable(event.name)) if isinstance(event.name, str) and event.name else ServerName(event.key)
 
 
 def _about(meta: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from schemas.names import CrawlId, Digest, ListingKey, Position, Revision, ServerName, SourceName, StreamId
+from schemas.names import CrawlId, Digest, ListingKey, Position, Revision, ServerName, SourceName, StreamId, storable
 
 Mode = Literal["full", "incremental", "audit"]
 
@@ -241,6 +241,11 @@ class Recorded(NamedTuple):
     recorded_at: datetime
     crawl: CrawlId | None
     event: AnyEvent
+
+
+def server_name(event: ListingEvent) -> ServerName:
+    """The name under which a listing's server is known; its key where the source names none."""
+    return ServerName(storable(event.name)) if isinstance(event.name, str) and event.name else ServerName(event.key)
 
 
 def event_data(event: AnyEvent) -> dict[str, Any]:

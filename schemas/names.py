@@ -18,6 +18,8 @@ Position = NewType("Position", int)
 Revision = NewType("Revision", int)
 Digest = NewType("Digest", str)
 CrawlId = NewType("CrawlId", str)
+RecordId = NewType("RecordId", str)
+"""By what a raw record is kept; see `record_id`."""
 Slot = NewType("Slot", str)
 """Where a version is kept among those of its listing; see `slot`."""
 
@@ -84,6 +86,13 @@ def crawls_stream(source: SourceName) -> StreamId:
 def decisions_stream() -> StreamId:
     """The stream of what persons decided."""
     return StreamId("decisions")
+
+
+def record_id(name: ServerName, digest: Digest) -> RecordId:
+    """By what a raw record is kept, given the name of its server: the name's beginning and the record's digest. Digests
+    alone come in no order; so the records of a page, which does, lie side by side.
+    """
+    return RecordId(f"{name[:24]}#{digest}" if _is_plain(name) else f"#{digest}")
 
 
 def document_id(name: ServerName) -> str:

@@ -207,16 +207,16 @@ def _derive(
     """Merges some servers anew."""
     entries = [merge(name, held, rules) for name, held in _held(connection, build, names, news).items()]
     chosen = [entry.latest for entry in entries if entry.latest is not None]
-    records = records_of(connection, {latest.digest for latest in chosen} - news.records.keys())
+    records = records_of(connection, {latest.record for latest in chosen if latest.digest not in news.records})
     rows: list[Row] = []
     for entry in entries:
         latest, position = entry.latest, max(entry.position, news.touched.get(entry.name, 0))
-        folded, digest, shown = entry.name.casefold(), None, None
+        folded, kept, shown = entry.name.casefold(), None, None
         if latest is not None:
-            digest, record = latest.digest, news.records.get(latest.digest) or records.get(latest.digest)
+            kept, record = latest.record, news.records.get(latest.digest) or records.get(latest.record)
             problems = (*all_problems(record), *_told_of(news.variants[folded] - {entry.name}))
             shown = orjson.dumps(document(entry._replace(position=position), record, problems)).decode()
-        rows.append((build, document_id(entry.name), entry.name, folded, position, digest, shown))
+        rows.append((build, document_id(entry.name), entry.name, folded, position, kept, shown))
     upsert_whole(connection, ENTRIES, rows)
 
 

@@ -78,7 +78,7 @@ def expected_documents(connection: Connection, ids: list[str]) -> list[str]:
 def _rows(connection: Connection, ids: list[str]) -> dict[str, Any]:
     query = (
         select(ENTRIES.c.id, ENTRIES.c.name, ENTRIES.c.position, ENTRIES.c.document, RECORDS.c.text)
-        .outerjoin_from(ENTRIES, RECORDS, ENTRIES.c.digest == RECORDS.c.digest)
+        .outerjoin_from(ENTRIES, RECORDS, ENTRIES.c.record == RECORDS.c.id)
         .where(ENTRIES.c.build == live_build(connection), ENTRIES.c.id.in_(ids))
     )
     return {row.id: row for row in connection.execute(query)}

@@ -169,7 +169,7 @@ class Filler:
             with self._database.read() as connection:
                 query = (
                     select(ENTRIES.c.id, ENTRIES.c.position, ENTRIES.c.document, RECORDS.c.text)
-                    .outerjoin_from(ENTRIES, RECORDS, ENTRIES.c.digest == RECORDS.c.digest)
+                    .outerjoin_from(ENTRIES, RECORDS, ENTRIES.c.record == RECORDS.c.id)
                     .where(
                         ENTRIES.c.build == live_build(connection),
                         ENTRIES.c.position <= until,

@@ -13,7 +13,7 @@ from indexer.store import RECORDS
 from indexer.tables import CatalogueEntryRow, CatalogueListingRow, CatalogueSourceRow, CatalogueVersionRow, table
 from indexer.text import read_json
 from indexer.versions import FIELDS, Place, Version
-from schemas.names import Digest, ServerName, SourceName, StreamId
+from schemas.names import Digest, RecordId, ServerName, SourceName, StreamId
 
 SOURCES, VERSIONS, ENTRIES = table(CatalogueSourceRow), table(CatalogueVersionRow), table(CatalogueEntryRow)
 LISTINGS = table(CatalogueListingRow)
@@ -36,7 +36,7 @@ def build_digest(connection: Connection, build: int) -> tuple[int, str]:
     """How many entries a build has, and a digest of them and of the versions that they were made of."""
     hashed = hashlib.sha256()
     versions = select(*_VERSION_COLUMNS).where(VERSIONS.c.build == build)
-    entries = select(ENTRIES.c.id, ENTRIES.c.name, ENTRIES.c.position, ENTRIES.c.digest, ENTRIES.c.document)
+    entries = select(ENTRIES.c.id, ENTRIES.c.name, ENTRIES.c.position, ENTRIES.c.record, ENTRIES.c.document)
     count = 0
     for row in _stream(connection, versions.order_by(VERSIONS.c.source, VERSIONS.c.key, VERSIONS.c.slot)):
         hashed.update(repr(tuple(row)).encode())
@@ -88,12 +88,12 @@ def names_folded(connection: Connection, build: int, folded: Collection[str]) ->
     return [(name, one) for name, one in connection.execute(_names_folded(connection.dialect.name), wanted)]
 
 
-def records_of(connection: Connection, digests: Collection[Digest]) -> dict[Digest, Any]:
-    """The raw records of some digests, parsed."""
-    if not digests:
+def records_of(connection: Connection, ids: Collection[RecordId]) -> dict[RecordId, Any]:
+    """Some raw records, parsed."""
+    if not ids:
         return {}
-    rows = connection.execute(_records_of(connection.dialect.name), given("digests", [(one,) for one in digests]))
-    return {row.digest: read_json(row.text) for row in rows if row.text != BLANK}
+    rows = connection.execute(_records_of(connection.dialect.name), given("ids", [(one,) for one in ids]))
+    return {row.id: read_json(row.text) for row in rows if row.text != BLANK}
 
 
 def names_listed(connection: Connection, build: int, sources: list[SourceName]) -> Iterator[list[ServerName]]:
@@ -146,7 +146,7 @@ def _names_folded(dialect: str) -> Select[Any]:
 
 @cache
 def _records_of(dialect: str) -> Select[Any]:
-    return select(RECORDS).where(among(dialect, "digests", RECORDS.c.digest))
+    return select(RECORDS).where(among(dialect, "ids", RECORDS.c.id))
 
 
 def _stream(connection: Connection, query: Any) -> Iterator[Any]:

@@ -51,7 +51,7 @@ def bulk_insert(wiring: Wiring, url: str) -> Json:
         for table in (EVENTS, RECORDS, STREAMS, HELD, VERSIONS, ENTRIES):
             query = select(table)
             if table is RECORDS:  # in the order in which they came
-                query = query.join_from(table, EVENTS, EVENTS.c.record == RECORDS.c.digest).distinct()
+                query = query.join_from(table, EVENTS, EVENTS.c.record == RECORDS.c.id).distinct()
             for some in connection.execute(query.execution_options(yield_per=1_000)).partitions():
                 began = time.perf_counter()
                 with empty.write() as target:

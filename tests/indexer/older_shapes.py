@@ -71,6 +71,11 @@ BLANKED = {
         PRIMARY KEY (source, key, slot, build)""",
 }
 
+NAMED = {
+    "catalogue_listings": """build INTEGER NOT NULL, name {text} NOT NULL, stream {text} NOT NULL,
+        PRIMARY KEY (build, name, stream)"""
+}
+
 CONFIGURED = (
     '{"source":"official","kind":"registry","trust":100,"include":[],"exclude":[],"enabled":true,"republish":true}'
 )
@@ -164,6 +169,14 @@ SHAPES = (
         FIRST | WALKED | SCHEDULED | FOLDED | LOOKED_AT_TWICE | SEEN_FROM_THE_RECORD | BLANKED,
         INDEXES | FOLDED_INDEX,
         (*BY_KEY, "candidates", "seen", "catalogue_versions", "redactions"),
+        (*PAUSED, *UNSEEN, "INSERT INTO redactions VALUES ('d3')"),
+    ),
+    Shape(
+        "names that listings ever had",
+        8,
+        FIRST | WALKED | SCHEDULED | FOLDED | LOOKED_AT_TWICE | SEEN_FROM_THE_RECORD | BLANKED | NAMED,
+        INDEXES | FOLDED_INDEX,
+        (*BY_KEY, "candidates", "seen", "catalogue_versions", "redactions", "catalogue_listings"),
         (*PAUSED, *UNSEEN, "INSERT INTO redactions VALUES ('d3')"),
     ),
 )

@@ -81,7 +81,7 @@ def wanted(database: Database) -> dict[str, dict[str, Any]]:
     with database.read() as connection:
         query = (
             select(ENTRIES.c.id, ENTRIES.c.document, RECORDS.c.text)
-            .join_from(ENTRIES, RECORDS, ENTRIES.c.digest == RECORDS.c.digest)
+            .join_from(ENTRIES, RECORDS, ENTRIES.c.record == RECORDS.c.id)
             .where(ENTRIES.c.build == live_build(connection), ENTRIES.c.document.is_not(None))
         )
         return {row.id: json.loads(with_server_json(row.document, row.text)) for row in connection.execute(query)}

@@ -273,10 +273,10 @@ def test_verify_names_a_record_that_is_blank_without_a_decision_or_there_in_spit
     appended(database, configured(), observed(secret()), observed(record(OTHER)))
     redacted(database, NAME)
     with database.write() as connection:
-        connection.execute(update(RECORDS).where(RECORDS.c.digest == digest(record(OTHER))).values(text=""))
+        connection.execute(update(RECORDS).where(RECORDS.c.id.endswith(digest(record(OTHER)))).values(text=""))
     assert check_log(database).damaged == ["event 3: its record is gone, and nobody redacted it"]
     with database.write() as connection:
-        connection.execute(update(RECORDS).where(RECORDS.c.digest == digest(secret())).values(text='{"title": 1}'))
+        connection.execute(update(RECORDS).where(RECORDS.c.id.endswith(digest(secret()))).values(text='{"title": 1}'))
     assert f"record {digest(secret())}: it was redacted, and is there" in check_log(database).damaged
 
 
