@@ -69,6 +69,8 @@ def header_secrets(headers: Iterable[str]) -> set[str]:
 
 def printable(text: str) -> str:
     r"""The same text with control, direction and other invisible characters written as ``\x1b``."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 

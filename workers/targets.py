@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import httpx
 
@@ -92,14 +93,22 @@ class Targets:
 
 def _read(url: str, params: Params) -> httpx.URL:
     """A URL as it can be asked. Raises InvalidURL or ValueError."""
+    target, bare, asked = _address(url)
+    if not params:
+        return target
+    query = httpx.QueryParams(dict(params) if isinstance(params, Mapping) else [*params])
+    return httpx.URL(f"{bare}?{asked.merge(query)}")
+
+
+@lru_cache(maxsize=16)  # a source's pages have one address, and other parameters
+def _address(url: str) -> tuple[httpx.URL, httpx.URL, httpx.QueryParams]:
+    """A URL as it can be asked; the same without its parameters; and those."""
     target = httpx.URL(url)
     target.raw_host.decode().encode("idna")  # the socket does so, and its error would pass httpx by
-    if params:
-        query = httpx.QueryParams(dict(params) if isinstance(params, Mapping) else [*params])
-        target = target.copy_with(params=target.params.merge(query))
     if target.scheme not in ("http", "https") or not target.host or (target.port or 1) > 65_535:
         raise ValueError("an address is https:// or http://, a host, and a port up to 65535 if any")
-    return target.copy_with(fragment=None)
+    target = target.copy_with(fragment=None)
+    return target, target.copy_with(query=None), target.params
 
 
 def _stays(asked: httpx.URL, found: httpx.URL) -> bool:
