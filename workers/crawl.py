@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -95,9 +96,10 @@ class Crawl:
 
         Raises LeaseLost where another process took over.
         """
-        with kept(self._database, self._lease):
+        ahead = PageAhead(partial(opened.source.fetch, self._walk.since))
+        with kept(self._database, self._lease), ahead:
             try:
-                return self._run(opened, max_pages, stop, progress, recorded)
+                return self._run(opened, ahead, max_pages, stop, progress, recorded)
             except BaseException:
                 with suppress(McpIndexerError):  # whatever it was, the next crawl need not wait
                     self.release()
@@ -106,13 +108,12 @@ class Crawl:
     def _run(
         self,
         opened: Opened,
+        ahead: PageAhead,
         max_pages: int | None,
         stop: Callable[[], bool],
         progress: Callable[[Counts], None],
         recorded: Hearer,
     ) -> Outcome:
-        since = self._walk.since
-        ahead = PageAhead(lambda cursor: opened.source.fetch(since, cursor))
         steps = 0
         try:
             last = max_pages == 0
