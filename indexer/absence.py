@@ -5,15 +5,16 @@ not see either are withdrawn, the others are asked for one by one. Too many of t
 less than half of what was held withdraws nothing at all until a person approves.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import Connection
 
 from indexer import candidates
-from indexer.candidates import ListingSlot
 from indexer.crawls import CrawlState, Settling, Walk
+from indexer.held import ListingSlot, Span
+from indexer.listing import Held, is_deleted
 from schemas.names import SourceName
 from schemas.observations import Observation
 
@@ -71,17 +72,26 @@ def begin(
     return state.model_copy(update={"walk": begun})
 
 
+def span_of(walk: Walk, places: Sequence[ListingSlot], *, last: bool) -> Span | None:
+    """What a page that showed some places speaks of: all from the end of the page before to its own, where a complete
+    walk meets places in their order. None else.
+    """
+    if not (walk.complete and walk.ordered and (places or last) and _in_order(walk.after, places)):
+        return None
+    return Span(walk.after, None if last else places[-1])
+
+
 def compare(
     connection: Connection,
     source: SourceName,
     state: CrawlState,
     places: Sequence[ListingSlot],
     *,
-    kept: Collection[ListingSlot],
-    last: bool,
+    span: Span | None,
+    others: Mapping[ListingSlot, Held] | None,
 ) -> Walk:
-    """The walk after a page that showed some places, in its order, those that were `kept` among them; what is held
-    between them is a candidate.
+    """The walk after a page that showed some places; what else is held in its span is a candidate. `others` are read
+    already, where they are not None.
     """
     walk = state.walk
     assert walk is not None, "a page belongs to a walk"
@@ -89,21 +99,11 @@ def compare(
         candidates.forget_seen(connection, source, places)
     if not walk.complete:
         return walk
-    ordered = walk.ordered and _in_order(walk.after, places)
     if walk.compares and state.unordered:
         candidates.note_seen(connection, source, places)
-    elif walk.compares and ordered and (places or last):
-        until = None if last else places[-1]
-        candidates.keep_unseen(
-            connection,
-            source,
-            places,
-            kept=kept,
-            walk=walk.number,
-            after=walk.after,
-            until=until,
-            deleted=walk.lists_deleted,
-        )
+    elif walk.compares and span is not None and _any_unseen(others, deleted=walk.lists_deleted):
+        candidates.keep_unseen(connection, source, span, places, walk=walk.number, deleted=walk.lists_deleted)
+    ordered = span is not None or (walk.ordered and not places)
     return walk.model_copy(update={"ordered": ordered, "after": places[-1] if places else walk.after})
 
 
@@ -145,6 +145,13 @@ def next_step(connection: Connection, source: SourceName, state: CrawlState) -> 
         return None if place is None else AskFor(place)
     known = candidates.surely_there(connection, source, deleted=walk.lists_deleted)
     return None if known is None else AskFor(known, surely_there=True)
+
+
+def _any_unseen(others: Mapping[ListingSlot, Held] | None, *, deleted: bool) -> bool:
+    """Whether any of some versions is listed, `deleted` ones among them or not, as far as is known."""
+    if others is None:
+        return True
+    return any(not one.withdrawn and (deleted or not is_deleted(one)) for one in others.values())
 
 
 def _in_order(after: ListingSlot | None, places: Sequence[ListingSlot]) -> bool:

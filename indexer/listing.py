@@ -22,35 +22,41 @@ class Held(NamedTuple):
     withdrawn: bool
 
 
-def decide(
-    source: SourceName,
-    held: Held | None,
-    seen: Observation,
-    *,
-    older_counts: bool = False,
-    redacted: bool = False,
-) -> Decided | None:
-    """The event that an observation is, or None where it tells nothing new.
+def decide(held: Held | None, seen: Observation, *, older_counts: bool = False) -> type[Decided] | None:
+    """The kind of event that an observation is, or None where it tells nothing new.
 
     A record older than what is held tells nothing, unless `older_counts`: to an audit it is what the source says now,
-    as after its database was set back. With equal times, another digest is a change. A `redacted` record stays out of
-    the event.
+    as after its database was set back. With equal times, another digest is a change.
     """
     if held is None:
-        return _event(ListingObserved, source, seen, redacted)
+        return ListingObserved
     if held.withdrawn:
-        return _event(ListingReturned, source, seen, redacted)
+        return ListingReturned
     updated_at = micros(seen.about.updated_at)
     older = updated_at is not None and held.updated_at is not None and updated_at < held.updated_at
     if older and not older_counts:
         return None
     if held.digest != seen.digest:
-        return _event(ListingChanged, source, seen, redacted)
-    if held.about != about_text(seen.about):
+        return ListingChanged
+    return None if held.about == about_text(seen.about) else ListingStatusChanged
+
+
+def event_of(kind: type[Decided], source: SourceName, seen: Observation, *, redacted: bool) -> Decided:
+    """The event that an observation is, given its kind. A `redacted` record stays out of it."""
+    if issubclass(kind, ListingStatusChanged):
         return ListingStatusChanged(
             source=source, key=seen.key, digest=seen.digest, name=seen.name, version=seen.version, meta=seen.meta
         )
-    return None
+    return kind(
+        source=source,
+        key=seen.key,
+        digest=seen.digest,
+        name=seen.name,
+        version=seen.version,
+        record=None if redacted else seen.record,
+        meta=seen.meta,
+        redacted=redacted,
+    )
 
 
 def as_held(seen: Observation) -> Held:
@@ -60,6 +66,11 @@ def as_held(seen: Observation) -> Held:
 
 DELETED = '["deleted",'
 """How the `about_text` of a deleted version begins."""
+
+
+def is_deleted(held: Held) -> bool:
+    """Whether a version is held as deleted."""
+    return held.about.startswith(DELETED)
 
 
 def about_text(about: About) -> str:
@@ -92,21 +103,3 @@ def missed_or_silent(seen: Observation, held: Held | None, mark: datetime | None
 def micros(time: datetime | None) -> int | None:
     """Microseconds of a time that may be missing."""
     return None if time is None else to_micros(time)
-
-
-def _event(
-    kind: type[ListingObserved] | type[ListingChanged] | type[ListingReturned],
-    source: SourceName,
-    seen: Observation,
-    redacted: bool,
-) -> ListingObserved | ListingChanged | ListingReturned:
-    return kind(
-        source=source,
-        key=seen.key,
-        digest=seen.digest,
-        name=seen.name,
-        version=seen.version,
-        record=None if redacted else seen.record,
-        meta=seen.meta,
-        redacted=redacted,
-    )

@@ -1,25 +1,27 @@
 """A page: read what is held, decide, append once.
 
 Everything a page does commits in one transaction: its events, what is held of its versions, and the crawl's cursor.
-What a page needs of the past is one query, however long the log is.
+What a page is compared with is one query, however long the log is; where it has news, another one reads of the past
+what their events need.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import CompoundSelect, Connection, bindparam, literal, null, select, union_all
+from sqlalchemy import CompoundSelect, Connection, null, select, union_all
 
 from indexer import absence, candidates, leases, quarantine
 from indexer.absence import AskFor, Told, Withdraw
 from indexer.blanking import REDACTIONS
-from indexer.candidates import HELD, ListingSlot
 from indexer.crawls import CrawlState, Walk, advance
+from indexer.held import HELD, Found, ListingSlot, Span, read_held
 from indexer.leases import Lease
-from indexer.listing import Decided, Held, as_held, decide, missed_or_silent, newest
-from indexer.sql import Row, among, given, upsert_whole
+from indexer.listing import Decided, as_held, decide, event_of, missed_or_silent, newest
+from indexer.sql import among, given, upsert_whole
 from indexer.store import STREAMS, Appended, Write, append
 from indexer.verdict import fulfils
 from schemas.events import Counts, ListingChanged, ListingObserved
@@ -38,21 +40,26 @@ from schemas.observations import Observation, Page
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What is held of a page's versions, the last revisions of the streams that it may write to, and which of its
-    records are redacted.
-    """
+    """The last revisions of the streams that a page writes to, and which of its new records are redacted."""
 
-    held: dict[ListingSlot, Held]
     revisions: dict[StreamId, Revision]
     redacted: set[Digest]
 
 
-class Decision(NamedTuple):
-    """An observation, and the event that it is (None where it tells nothing new)."""
+class News(NamedTuple):
+    """An observation that tells something new, and the event that it is."""
 
     place: ListingSlot
     seen: Observation
-    event: Decided | None
+    event: Decided
+
+
+class Decisions(NamedTuple):
+    """What is held of some versions, what of their observations is new, and what their events need of the past."""
+
+    found: Found
+    news: list[News]
+    past: Past
 
 
 def record_page(
@@ -65,17 +72,17 @@ def record_page(
     walk = state.walk
     assert walk is not None, "a page is recorded while a crawl is under way"
     leases.check(connection, lease)  # its row is locked before the log, as everywhere: no deadlock
-    seen = distinct(page)
-    past, decisions = _decisions(connection, lease.source, seen, older_counts=walk.mode == "audit")
+    seen, places, last = distinct(page), shown(page), page.next_cursor is None
+    span = absence.span_of(walk, places, last=last)
+    decided = _decide(connection, lease.source, seen, span, older_counts=walk.mode == "audit")
     unidentified = quarantine.unidentified(page)
     quarantined = quarantine.meet(connection, lease.source, unidentified, walk=walk.started_at)
-    appended = _append(connection, lease.source, decisions, quarantined, past, at=at, crawl=state.crawl)
+    appended = _append(connection, lease.source, decided, quarantined, at=at, crawl=state.crawl)
     if quarantined and appended is not None:
         quarantine.keep(connection, appended, walk=walk.started_at)
 
-    last = page.next_cursor is None
-    walk = absence.compare(connection, lease.source, state, shown(page), kept=seen.keys(), last=last)
-    walk = _counted(walk, decisions, past, state.mark)
+    walk = absence.compare(connection, lease.source, state, places, span=span, others=decided.found.others)
+    walk = _counted(walk, len(seen), decided, state.mark)
     more = Counts(pages=1, requests=requests, observed=len(unidentified), quarantined=len(unidentified))
     walk = advance(walk, page.next_cursor, served_at=page.served_at)
     state = counted(state.model_copy(update={"walk": walk, **_clocks(state, page, at)}), more, seconds)
@@ -103,10 +110,10 @@ def record_told(
         appended = record_withdrawn(connection, source, gone, at=at, crawl=state.crawl)
         return counted(state, Counts(withdrawn=len(appended.events))), appended
     else:
-        past, decisions = _decisions(connection, source, {asked.place: told}, older_counts=walk.mode == "audit")
-        appended = _append(connection, source, decisions, [], past, at=at, crawl=state.crawl)
+        decided = _decide(connection, source, {asked.place: told}, older_counts=walk.mode == "audit")
+        appended = _append(connection, source, decided, [], at=at, crawl=state.crawl)
         candidates.forget_seen(connection, source, [asked.place])
-        walk = _counted(walk, decisions, past, state.mark)
+        walk = _counted(walk, 1, decided, state.mark)
     return state.model_copy(update={"walk": walk}), appended
 
 
@@ -135,9 +142,9 @@ def admit(
     """
     leases.check(connection, lease)
     seen = distinct(Page(tuple(found.values()), None))
-    past, decisions = _decisions(connection, lease.source, seen)
+    decided = _decide(connection, lease.source, seen)
     released = quarantine.let_go(connection, lease.source, list(found))
-    return _append(connection, lease.source, decisions, released, past, at=at, crawl=None)
+    return _append(connection, lease.source, decided, released, at=at, crawl=None)
 
 
 def distinct(page: Page) -> dict[ListingSlot, Observation]:
@@ -155,39 +162,27 @@ def shown(page: Page) -> list[ListingSlot]:
     return list(dict.fromkeys((one[0], slot(one[1])) for one in told if one is not None))
 
 
-def read_past(connection: Connection, source: SourceName, digests: Mapping[ListingSlot, Digest]) -> Past:
-    """What a page needs of the past, given its records' digests, in one query."""
-    streams = [*{listing_stream(source, key) for key, _ in digests}, crawls_stream(source)]
+def read_past(connection: Connection, source: SourceName, news: Mapping[ListingSlot, Digest]) -> Past:
+    """What the events of some new versions need of the past, given their records' digests, in one query."""
+    streams = [*{listing_stream(source, key) for key, _ in news}, crawls_stream(source)]
     wanted = {
-        "of": source,
-        **given("places", list(digests)),
         **given("streams", [(one,) for one in streams]),
-        **given("digests", [(one,) for one in digests.values()]),
+        **given("digests", [(one,) for one in news.values()]),
     }
-    past = Past({}, dict.fromkeys(streams, Revision(0)), set())
-    rows = connection.execute(_past(connection.dialect.name), wanted)
-    for key, in_slot, held_digest, about, updated_at, withdrawn, revision in rows:
+    past = Past(dict.fromkeys(streams, Revision(0)), set())
+    for key, revision in connection.execute(_past(connection.dialect.name), wanted):
         if revision is None:
             past.redacted.add(key)
-        elif in_slot is None:
-            past.revisions[key] = revision
         else:
-            past.held[key, in_slot] = Held(held_digest, about, updated_at, bool(withdrawn))
+            past.revisions[key] = revision
     return past
 
 
 @cache
 def _past(dialect: str) -> CompoundSelect[Any]:
-    held = select(
-        HELD.c.key, HELD.c.slot, HELD.c.digest, HELD.c.about, HELD.c.updated_at, HELD.c.withdrawn, literal(0)
-    ).where(HELD.c.source == bindparam("of"), among(dialect, "places", HELD.c.key, HELD.c.slot))
-    revisions = select(STREAMS.c.stream, null(), null(), null(), null(), null(), STREAMS.c.revision).where(
-        among(dialect, "streams", STREAMS.c.stream)
-    )
-    redacted = select(REDACTIONS.c.digest, null(), null(), null(), null(), null(), null()).where(
-        among(dialect, "digests", REDACTIONS.c.digest)
-    )
-    return union_all(held, revisions, redacted)
+    revisions = select(STREAMS.c.stream, STREAMS.c.revision).where(among(dialect, "streams", STREAMS.c.stream))
+    redacted = select(REDACTIONS.c.digest, null()).where(among(dialect, "digests", REDACTIONS.c.digest))
+    return union_all(revisions, redacted)
 
 
 def add(counts: Counts, more: Counts) -> Counts:
@@ -198,20 +193,20 @@ def add(counts: Counts, more: Counts) -> Counts:
 def _append(
     connection: Connection,
     source: SourceName,
-    decisions: Sequence[Decision],
+    decided: Decisions,
     more: Sequence[Write],
-    past: Past,
     *,
     at: datetime,
     crawl: CrawlId | None,
 ) -> Appended | None:
     """Appends what was decided and other events, and keeps what is held now; None where there is nothing new."""
-    news = [decision for decision in decisions if decision.event is not None]
-    writes = [Write(listing_stream(source, d.place[0]), d.event) for d in news if d.event is not None]
-    if not writes and not more:
+    news = decided.news
+    if not news and not more:
         return None
-    appended = append(connection, [*writes, *more], at=at, crawl=crawl, known=past.revisions)
-    upsert_whole(connection, HELD, [_held_row(source, decision) for decision in news])
+    writes = [Write(listing_stream(source, one.place[0]), one.event) for one in news]
+    known = decided.past.revisions if news else None
+    appended = append(connection, [*writes, *more], at=at, crawl=crawl, known=known)
+    upsert_whole(connection, HELD, [(source, *one.place, *as_held(one.seen)) for one in news])
     return appended
 
 
@@ -222,42 +217,47 @@ def _clocks(state: CrawlState, page: Page, at: datetime) -> dict[str, float | No
     return {"clock_ahead": None if page.served_at is None else (page.served_at - at).total_seconds()}
 
 
-def _decisions(
-    connection: Connection, source: SourceName, seen: Mapping[ListingSlot, Observation], *, older_counts: bool = False
-) -> tuple[Past, list[Decision]]:
-    """What is held of some versions, and what their observations are given that."""
-    digests = {place: one.digest for place, one in seen.items()}
-    past = read_past(connection, source, digests)
-    decisions = []
-    for place, one in seen.items():
-        blank = one.digest in past.redacted
-        event = decide(source, past.held.get(place), one, older_counts=older_counts, redacted=blank)
-        decisions.append(Decision(place, one, event))
-    return past, decisions
+def _decide(
+    connection: Connection,
+    source: SourceName,
+    seen: Mapping[ListingSlot, Observation],
+    span: Span | None = None,
+    *,
+    older_counts: bool = False,
+) -> Decisions:
+    """What the observations of some versions are, given what is held."""
+    found = read_held(connection, source, seen.keys(), span)
+    kinds = {
+        place: kind
+        for place, one in seen.items()
+        if (kind := decide(found.held.get(place), one, older_counts=older_counts)) is not None
+    }
+    if not kinds:
+        return Decisions(found, [], Past({}, set()))
+    past = read_past(connection, source, {place: seen[place].digest for place in kinds})
+    news = []
+    for place, kind in kinds.items():
+        one = seen[place]
+        news.append(News(place, one, event_of(kind, source, one, redacted=one.digest in past.redacted)))
+    return Decisions(found, news, past)
 
 
-def _held_row(source: SourceName, decision: Decision) -> Row:
-    held = as_held(decision.seen)
-    return (source, *decision.place, held.digest, held.about, held.updated_at, held.withdrawn)
-
-
-def _counted(walk: Walk, decisions: list[Decision], past: Past, mark: datetime | None) -> Walk:
-    """The walk with a page's decisions counted; an audit sorts its differences, too."""
-    tally = dict.fromkeys(
-        ("new", "changed", "status_changed", "returned", "unchanged", "invalid", "missed", "silent"), 0
+def _counted(walk: Walk, observed: int, decided: Decisions, mark: datetime | None) -> Walk:
+    """The walk with some decided observations counted; an audit sorts its differences, too."""
+    tally = Counter(_COUNTED_AS[one.event.type] for one in decided.news)
+    tally["unchanged"] = observed - len(decided.news)
+    tally["invalid"] = sum(
+        isinstance(one.event, ListingObserved | ListingChanged)
+        and not (one.event.redacted or fulfils(one.event.record))
+        for one in decided.news
     )
-    for decision in decisions:
-        event = decision.event
-        tally["unchanged" if event is None else _COUNTED_AS[event.type]] += 1
-        if isinstance(event, ListingObserved | ListingChanged) and not (event.redacted or fulfils(event.record)):
-            tally["invalid"] += 1
-        if event is not None and walk.mode == "audit":
-            escaped = missed_or_silent(decision.seen, past.held.get(decision.place), mark)
-            if escaped is not None:
-                tally[escaped] += 1
-    missed, silent = tally.pop("missed"), tally.pop("silent")
-    counts = add(walk.counts, Counts(observed=len(decisions), **tally))
-    return walk.model_copy(update={"counts": counts, "missed": walk.missed + missed, "silent": walk.silent + silent})
+    counts = add(walk.counts, Counts(observed=observed, **tally))
+    if walk.mode != "audit" or not decided.news:
+        return walk.model_copy(update={"counts": counts})
+    held = decided.found.held
+    escaped = Counter(missed_or_silent(one.seen, held.get(one.place), mark) for one in decided.news)
+    missed, silent = walk.missed + escaped["missed"], walk.silent + escaped["silent"]
+    return walk.model_copy(update={"counts": counts, "missed": missed, "silent": silent})
 
 
 _COUNTED_AS = {

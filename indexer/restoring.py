@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
-from indexer.candidates import HELD
 from indexer.clock import LONG_AGO
 from indexer.crawls import Audited, CrawlState, found_news
 from indexer.errors import ImportRefused
+from indexer.held import HELD
 from indexer.leases import STATES, ensure_row
 from indexer.listing import about_text, micros
 from indexer.quarantine import QUARANTINE

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, and_, func, select
 
 from indexer.blanking import BLANK, DIGEST, REDACTIONS, blanked
-from indexer.candidates import HELD
 from indexer.database import Database
 from indexer.errors import IndexRefused, LogDamaged
+from indexer.held import HELD
 from indexer.projections import documents, rows, runner
 from indexer.projections.compare import Comparison, compare, expected_documents
 from indexer.projections.rows import VERSIONS, chunks

@@ -17,7 +17,6 @@ from sqlalchemy import Connection
 
 from indexer import absence, candidates, crawls, leases, quarantine
 from indexer.absence import AskFor, Told, Withdraw
-from indexer.candidates import ListingSlot
 from indexer.clock import Clock
 from indexer.crawls import CrawlState
 from indexer.database import Database
@@ -28,6 +27,7 @@ from indexer.errors import (
     SourceRefused,
     SourceUnavailable,
 )
+from indexer.held import ListingSlot
 from indexer.record import counted, record_page, record_told, record_withdrawn
 from indexer.store import Appended, Write, append
 from schemas.events import AnyEvent, Counts

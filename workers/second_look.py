@@ -1,8 +1,8 @@
 """A source asked for one version by itself, because its list does not show it any more."""
 
 from indexer.absence import Told
-from indexer.candidates import ListingSlot
 from indexer.errors import SourceGone, SourceMalformed, SourceRefused
+from indexer.held import ListingSlot
 from schemas.names import read_slot, slot, unstored
 from schemas.observations import Observation
 from workers.source import Source

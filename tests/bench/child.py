@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from indexer.candidates import HELD
 from indexer.database import Database
+from indexer.held import HELD
 from indexer.migrations import migrate
 from indexer.projections import documents, runner
 from indexer.projections.rows import ENTRIES, VERSIONS

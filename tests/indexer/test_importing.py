@@ -12,11 +12,11 @@ from sqlalchemy import select
 
 from indexer import importing
 from indexer.blanking import REDACTIONS
-from indexer.candidates import HELD
 from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.errors import ConfigurationError, ImportRefused, LogChanged, StoreUnavailable
 from indexer.exported import Exporting, Reading
+from indexer.held import HELD
 from indexer.importing import import_log, refuse_unfinished
 from indexer.leases import STATES
 from indexer.migrations import migrate

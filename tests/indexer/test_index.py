@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select, text, update
 
-from indexer.candidates import HELD
 from indexer.database import Database
 from indexer.documents import with_server_json
 from indexer.errors import IndexRefused, IndexUnavailable
+from indexer.held import HELD
 from indexer.projections import catalogue, documents, runner
 from indexer.projections.compare import compare
 from indexer.projections.rows import ENTRIES, VERSIONS

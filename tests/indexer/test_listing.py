@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.clock import to_micros
-from indexer.listing import Held, about_text, as_held, decide, missed_or_silent, newest
+from indexer.listing import Held, about_text, as_held, decide, event_of, missed_or_silent, newest
 from indexer.text import digest
 from schemas.events import (
     ListingChanged,
@@ -35,9 +35,10 @@ def held(one: Observation, **more: Any) -> Held:
 
 
 def decided(before: Held | None, now: Observation) -> type[ListingEvent] | None:
-    event = decide(SOURCE, before, now)
-    if event is None:
+    kind = decide(before, now)
+    if kind is None:
         return None
+    event = event_of(kind, SOURCE, now, redacted=False)
     assert (event.source, event.key, event.digest) == (SOURCE, now.key, digest(now.record))
     assert (event.name, event.version, event.meta) == (now.name, now.version, now.meta)
     if isinstance(event, WithRecord):
@@ -92,9 +93,8 @@ def test_to_an_audit_an_older_record_is_what_the_source_says_now() -> None:
         (OLDER, ListingChanged),
         (seen(FIRST.record, meta("deprecated", updated=9)), ListingStatusChanged),
     ):
-        event = decide(SOURCE, held(FIRST), now, older_counts=True)
-        assert type(event) is kind
-    assert decide(SOURCE, held(FIRST), FIRST, older_counts=True) is None
+        assert decide(held(FIRST), now, older_counts=True) is kind
+    assert decide(held(FIRST), FIRST, older_counts=True) is None
 
 
 def test_an_older_status_tells_nothing() -> None:

@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event, func, select
+from sqlalchemy import Connection, Engine, event, func, select
 from sqlmodel import SQLModel
 
 from indexer import crawls, leases
-from indexer.candidates import HELD
 from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.errors import LeaseLost
+from indexer.held import HELD, MOST_OTHERS, Span, read_held
 from indexer.leases import STATES
 from indexer.quarantine import QUARANTINE
 from indexer.record import read_past, record_page
 from indexer.store import RECORDS
 from indexer.text import digest
 from schemas.events import Counts, RecordQuarantined, WithRecord
-from schemas.names import LONGEST_NAME, CrawlId, SourceName, slot
+from schemas.names import LONGEST_NAME, CrawlId, ListingKey, Slot, SourceName, slot
 from schemas.observations import Observation, Page, Unidentified
 from tests.indexer.made import (
     SOURCE,
@@ -320,7 +320,7 @@ def test_one_bad_record_does_not_stop_its_page(database: Database) -> None:
     assert (counts(state).new, counts(state).quarantined) == (3, 2)
 
 
-def test_what_a_page_asks_of_the_past_is_one_query_however_large_it_is(database: Database) -> None:
+def test_what_a_page_asks_of_the_past_is_two_queries_however_large_it_is(database: Database) -> None:
     def sent(number: int, prefix: str) -> list[str]:
         some = [seen(record(f"com.example/{prefix}{index}", str(index % 3))) for index in range(number)]
         crawled(database, [page(*some[::2])])
@@ -333,7 +333,7 @@ def test_what_a_page_asks_of_the_past_is_one_query_however_large_it_is(database:
     small, large = sent(2, "small"), sent(300, "large")
     assert small.count("SELECT") == large.count("SELECT")
     # Beside the past: the lease, the log's lock and its last position, and on Postgres the clock, and one behind rows.
-    assert small.count("SELECT") <= (3 if database.is_sqlite else 5 + small.count("INSERT"))
+    assert small.count("SELECT") <= (4 if database.is_sqlite else 6 + small.count("INSERT"))
     # Many rows may be more than one INSERT of the driver's size, never one a row.
     assert len(large) - len(small) <= 3
 
@@ -356,24 +356,69 @@ def test_a_registry_that_sends_everything_at_once_is_one_page(database: Database
     assert counts(state).unchanged == 8_000
 
 
-def test_what_is_held_is_found_by_its_whole_key(sqlite: Database) -> None:
+def searches(database: Database, act: Callable[[Connection], object]) -> list[str]:
+    """The steps of the plan of the last statement that something sends which find rows by a key."""
     sent: list[tuple[str, Any]] = []
 
     def note(_c: object, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
         sent.append((statement, parameters))
 
-    digests = {(one.key, slot(one.version)): digest(one.record) for one in SEEN_NEW}
-    with sqlite.read() as connection:
+    with database.read() as connection:
         event.listen(connection.engine, "before_cursor_execute", note)
-        read_past(connection, SOURCE, digests)
+        act(connection)
         event.remove(connection.engine, "before_cursor_execute", note)
         (statement, parameters) = sent[-1]
         plan = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
-    searches = [step for step in plan if step.startswith("SEARCH")]
-    assert len(searches) == 3
-    assert searches[0].endswith("(source=? AND key=? AND slot=?)")
-    assert searches[1].endswith("(stream=?)")
-    assert searches[2].endswith("(digest=?)")
+    return [step.partition(" (")[2] for step in plan if step.startswith("SEARCH")]
+
+
+def test_what_is_held_is_found_by_its_whole_key(sqlite: Database) -> None:
+    places = [(one.key, slot(one.version)) for one in SEEN_NEW]
+    assert searches(sqlite, lambda connection: read_held(connection, SOURCE, places)) == [
+        "source=? AND key=? AND slot=?)"
+    ]
+    within = Span((ListingKey(""), Slot("")), places[-1])
+    (found,) = searches(sqlite, lambda connection: read_held(connection, SOURCE, places, within))
+    assert found.startswith("source=? AND (key,slot)>")
+    assert "(key,slot)<" in found
+
+
+def test_what_events_need_of_the_past_is_found_by_its_key(sqlite: Database) -> None:
+    digests = {(one.key, slot(one.version)): one.digest for one in SEEN_NEW}
+    found = searches(sqlite, lambda connection: read_past(connection, SOURCE, digests))
+    assert found == ["stream=?)", "digest=?)"]
+
+
+def ordered(*names: str) -> tuple[Observation, ...]:
+    return tuple(seen(record(f"com.example/{name}")) for name in names)
+
+
+@pytest.mark.parametrize("more", [0, MOST_OTHERS, MOST_OTHERS + 1])
+def test_a_span_shows_what_is_held_of_a_page_and_what_else_is_unless_that_is_much(
+    database: Database, more: int
+) -> None:
+    of_page = ordered("b", "d")
+    others = ordered(*(f"c{number:03}" for number in range(more)))
+    crawled(database, [page(*ordered("a"), *of_page, *others, *ordered("e"))])
+    places = [(one.key, slot(one.version)) for one in of_page]
+    between = Span(*((one.key, slot(one.version)) for one in ordered("a", "d")))
+    with database.read() as connection:
+        alone = read_held(connection, SOURCE, places)
+        found = read_held(connection, SOURCE, places, between)
+    assert alone.others is None
+    assert list(alone.held) == places
+    assert found.held == alone.held
+    told = {(one.key, slot(one.version)) for one in others}
+    assert (None if found.others is None else found.others.keys()) == (told if more <= MOST_OTHERS else None)
+
+
+def test_a_page_that_begins_with_the_end_of_the_one_before_is_compared_with_all_that_is_held(
+    database: Database,
+) -> None:
+    some = ordered("a", "b", "c")
+    crawled(database, [page(*some)])
+    state = crawled(database, [page(*some[:2], cursor="b"), page(*some[1:])], audit=True)
+    assert (counts(state).unchanged, counts(state).new) == (4, 0)
 
 
 def test_the_longest_names_and_versions_are_kept(database: Database) -> None:

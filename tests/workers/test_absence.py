@@ -14,11 +14,12 @@ from sqlalchemy import select
 
 from indexer import leases
 from indexer.absence import judge
-from indexer.candidates import CANDIDATES, HELD, SEEN
+from indexer.candidates import CANDIDATES, SEEN
 from indexer.crawls import CrawlState, Settling
 from indexer.database import Database
 from indexer.errors import SourceGone, SourceMalformed, SourceRefused, SourceUnavailable
 from indexer.following import read_all
+from indexer.held import HELD
 from indexer.migrations import migrate
 from indexer.text import digest
 from schemas.about import OFFICIAL, read_about
