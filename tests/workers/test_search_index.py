@@ -62,3 +62,13 @@ def test_each_index_task_is_heard_of_once_with_what_it_came_to(
         ("documentAdditionOrUpdate", "failed"),
     ]
     assert all(seconds >= 0 for _, _, seconds in heard)
+
+
+def test_what_waits_together_is_one_batch_deletions_too(index: SearchIndex) -> None:
+    index.create(index.uid)
+    busy = index.send(b"\n".join(b'{"id": "%d", "name": "many words"}' % one for one in range(20_000)))
+    tasks = [index.send(b'{"id": "a"}'), index.delete(["a", "b"]), index.send(b'{"id": "c"}')]
+    index.wait(tasks[-1])
+    batches = [index._client.http.get(f"tasks/{task}")["batchUid"] for task in (busy, *tasks)]
+    assert batches == [batches[0], *[batches[-1]] * 3]
+    assert index.present(["a", "b", "c"]) == {"c"}
