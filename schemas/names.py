@@ -70,7 +70,7 @@ def read_slot(slot: Slot) -> Any:
 
 def fits(text: str) -> bool:
     """Whether a key or a version is short enough for every database's index."""
-    return len(text) <= LONGEST_NAME and len(text.encode("utf-8", "surrogatepass")) <= LONGEST_NAME
+    return 4 * len(text) <= LONGEST_NAME or len(text.encode("utf-8", "surrogatepass")) <= LONGEST_NAME
 
 
 def listing_stream(source: SourceName, key: ListingKey) -> StreamId:
