@@ -14,9 +14,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-from kombu import Connection as Broker
-from kombu import Exchange, Producer
-from kombu.exceptions import OperationalError
+import kombu  # by its name: kombu imports its parts when they are first used, and who has no broker uses none
 from sqlalchemy import Connection, select
 
 from indexer.database import Database
@@ -93,12 +91,12 @@ def _as_published(connection: Connection, withheld: Collection[SourceName], reco
 @contextmanager
 def exchange(url: str) -> Iterator[Send]:
     """The exchange at a broker, made where it is missing. Raises ExchangeUnavailable with a sentence."""
-    with Broker(url, connect_timeout=CONNECT_SECONDS) as broker, _errors(broker):
+    with kombu.Connection(url, connect_timeout=CONNECT_SECONDS) as broker, _errors(broker):
         confirming = broker.get_transport_cls().driver_type == "amqp"
         broker.transport_options = _patience(amqp=confirming)
         broker.connect()
         channel = broker.channel()
-        producer = Producer(channel, Exchange(NAME, type="topic", durable=True), auto_declare=True)
+        producer = kombu.Producer(channel, kombu.Exchange(NAME, type="topic", durable=True), auto_declare=True)
         confirms = _Confirms(broker, channel) if confirming else None
 
         def send(events: Sequence[Recorded]) -> None:
@@ -113,7 +111,7 @@ def exchange(url: str) -> Iterator[Send]:
         yield send
 
 
-def _send(producer: Producer, recorded: Recorded) -> None:
+def _send(producer: "kombu.Producer", recorded: Recorded) -> None:
     producer.publish(
         ascii_json(cloud_event(recorded)).strip(),
         routing_key=recorded.event.type,
@@ -129,7 +127,7 @@ class _Confirms:
     takes a round trip for each message. A message that is bound for no queue is confirmed, too.
     """
 
-    def __init__(self, broker: Broker, channel: Any) -> None:
+    def __init__(self, broker: "kombu.Connection", channel: Any) -> None:
         self._broker = broker
         self._tags = count(1)
         self._awaited: set[int] = set()
@@ -161,11 +159,11 @@ class _Confirms:
 
 
 @contextmanager
-def _errors(broker: Broker) -> Iterator[None]:
+def _errors(broker: "kombu.Connection") -> Iterator[None]:
     known: tuple[type[BaseException], ...] = (
         *broker.connection_errors,
         *broker.channel_errors,
-        OperationalError,
+        kombu.exceptions.OperationalError,
         OSError,
     )
     try:

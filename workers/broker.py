@@ -1,6 +1,6 @@
 """Whether the broker that is configured is one that we could speak to; nothing is connected to."""
 
-from celery import Celery
+import celery  # by its name: celery imports its parts when they are first used
 
 from indexer.errors import ConfigurationError
 
@@ -8,7 +8,7 @@ from indexer.errors import ConfigurationError
 def check_broker(url: str) -> None:
     """Raises ConfigurationError where a broker's URL cannot be used, without showing it: it may hold a password."""
     try:
-        with Celery(broker=url, set_as_current=False).connection_for_read() as connection:
+        with celery.Celery(broker=url, set_as_current=False).connection_for_read() as connection:
             _ = connection.transport
     except ImportError as error:
         raise ConfigurationError(

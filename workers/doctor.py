@@ -5,7 +5,7 @@ import platform
 from collections.abc import Callable
 from typing import Any
 
-from celery import Celery
+import celery  # by its name, as workers.broker does
 
 from indexer.errors import ConfigurationError, McpIndexerError
 from indexer.store import last_position
@@ -67,7 +67,7 @@ def _broker(wiring: Wiring) -> str:
     check_broker(settings.broker)
     if settings.broker_url is None:
         return f"none to install: messages are files under {settings.home / 'broker'}"
-    with Celery(broker=settings.broker, set_as_current=False).connection_for_read() as connection:
+    with celery.Celery(broker=settings.broker, set_as_current=False).connection_for_read() as connection:
         try:
             connection.ensure_connection(max_retries=1, timeout=BROKER_SECONDS)
         except Exception as error:

@@ -1,6 +1,5 @@
 """Builds the real things from the settings; the one place that does."""
 
-import gc
 import os
 import random
 import time
@@ -57,7 +56,6 @@ class Wiring:
         self.settings, self.clock = settings, clock
         self._say, self._sleep, self._observer = say, sleep, observer
         self._embedded: EmbeddedMeilisearch | None = None
-        gc.set_threshold(50_000, 20, 50)  # records come and go by the thousand, in no cycles: a twentieth less CPU
 
     @cached_property
     def database(self) -> Database:
