@@ -36,9 +36,7 @@ def imported(home: Path, *arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize("command", ["crawl", "search", "status"])
-def test_a_command_imports_nothing_of_a_broker_or_of_postgres_where_there_is_none(
-    tmp_path: Path, command: str
-) -> None:
+def test_a_command_imports_nothing_of_a_broker_or_of_postgres_where_there_is_none(tmp_path: Path, command: str) -> None:
     with SampleServer(sample_registry()) as upstream:
         source = f'[[source]]\nname = "sample"\nkind = "registry"\nurl = "{upstream.url}"\n'
         (tmp_path / "sources.toml").write_text(source)
