@@ -150,7 +150,7 @@ class _Then:
         of_them = read_positions(self._log, wanted)
         for events in chunks(merge(of_all, of_them, key=lambda one: one.position), PAGE_EVENTS):
             self._keep_records(events)
-            catalogue.apply(self.catalogue, BUILD, events)
+            catalogue.apply(self.catalogue, BUILD, catalogue.changes(self.catalogue, BUILD, events))
         write_checkpoint(self.catalogue, Checkpoint(LIVE, until, catalogue.fingerprint(), str(BUILD)))
 
     def documents(self) -> dict[ServerName, Json]:

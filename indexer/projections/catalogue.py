@@ -4,8 +4,9 @@ A build is one filling of the catalogue's tables. One build is live; another may
 from events alone, so any batching of the log gives the same rows, and a build from the beginning equals the one that
 grew.
 
-What the rows held before some events is read first, and what they hold after them is derived in memory and written
-once: nothing that was just written is read back.
+What the rows hold before some events is read first, and what they hold after them is derived in memory (`changes`);
+then it is written (`apply`). So whoever writes keeps others from writing for as short as can be, and nothing that was
+just written is read back.
 """
 
 import hashlib
@@ -38,7 +39,7 @@ from indexer.projections.rows import (
     versions_at,
     versions_of,
 )
-from indexer.sql import Row, insert_missing_whole, upsert, upsert_whole
+from indexer.sql import Row, insert_missing_whole, upsert_whole
 from indexer.verdict import Problem
 from indexer.versions import Place, Version, all_problems, fold, place, without_record
 from schemas.events import DecisionRedacted, ListingEvent, Recorded, SourceConfigured, SourceRemoved, WithRecord
@@ -85,17 +86,50 @@ class _News:
     variants: Mapping[str, set[ServerName]]
 
 
-def apply(connection: Connection, build: int, events: Sequence[Recorded]) -> None:
-    """Brings a build over the next events of the log, in the caller's transaction."""
-    moved = _apply_sources(connection, build, events)
-    rules = read_rules(connection, build)
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What some events make of a build: the rows of its tables, and the sources of which all entries are to be derived
+    anew, as they are configured now.
+    """
+
+    sources: list[Row]
+    versions: list[Row]
+    listings: list[Row]
+    entries: list[Row]
+    moved: list[SourceName]
+    touched: Mapping[ServerName, int]
+
+
+def changes(connection: Connection, build: int, events: Sequence[Recorded]) -> Changes:
+    """What the next events of the log make of a build. Writes nothing."""
+    configured = _configured(connection, build, events)
+    rules = read_rules(connection, build) | {source: _rules(*said) for source, said in configured.items()}
     news = _news(connection, build, events)
+    entries: list[Row] = []
     for names in chunks(news.touched, NAMES_AT_ONCE):
-        _derive(connection, build, names, rules, news)
-    upsert_whole(connection, VERSIONS, [(build, *version) for version in news.after.values()])
-    insert_missing_whole(connection, LISTINGS, [(build, *one) for one in news.listed])
-    for names in names_listed(connection, build, moved):
-        _derive(connection, build, names, rules, _nothing_new(connection, build, names, news.touched))
+        entries += _derived(connection, build, names, rules, news)
+    return Changes(
+        sources=[(build, source, at, orjson.dumps(said).decode()) for source, (at, said) in configured.items()],
+        versions=[(build, *version) for version in news.after.values()],
+        listings=[(build, *one) for one in news.listed],
+        entries=entries,
+        moved=list(configured),
+        touched=news.touched if configured else {},
+    )
+
+
+def apply(connection: Connection, build: int, found: Changes) -> None:
+    """Brings a build over the events that changes were made of, in the caller's transaction. It has to be as it was
+    then.
+    """
+    upsert_whole(connection, SOURCES, found.sources)
+    upsert_whole(connection, ENTRIES, found.entries)
+    upsert_whole(connection, VERSIONS, found.versions)
+    insert_missing_whole(connection, LISTINGS, found.listings)
+    rules = read_rules(connection, build) if found.moved else {}
+    for names in names_listed(connection, build, found.moved):
+        nothing_new = _News({}, {}, {}, (), found.touched, _variants(connection, build, names))
+        upsert_whole(connection, ENTRIES, _derived(connection, build, names, rules, nothing_new))
 
 
 def read_rules(connection: Connection, build: int) -> dict[SourceName, SourceRules]:
@@ -104,11 +138,13 @@ def read_rules(connection: Connection, build: int) -> dict[SourceName, SourceRul
     return {row.source: _rules(row.position, orjson.loads(row.config)) for row in rows}
 
 
-def _apply_sources(connection: Connection, build: int, events: Sequence[Recorded]) -> list[SourceName]:
-    """Keeps how sources are configured; gives those of which something that deriving depends on changed."""
+def _configured(
+    connection: Connection, build: int, events: Sequence[Recorded]
+) -> dict[SourceName, tuple[int, dict[str, Any]]]:
+    """The sources of which something changed that deriving depends on: by which event, and how they are configured."""
     said = [(e.position, e.event) for e in events if isinstance(e.event, SourceConfigured | SourceRemoved)]
     if not said:
-        return []
+        return {}
     rows = connection.execute(
         select(SOURCES).where(SOURCES.c.build == build, SOURCES.c.source.in_({event.source for _, event in said}))
     )
@@ -118,21 +154,7 @@ def _apply_sources(connection: Connection, build: int, events: Sequence[Recorded
         config = _config(event)
         if event.source not in after or after[event.source][1] != config:
             after[event.source] = (position, config)
-    changed = [source for source in after if after[source] != before.get(source)]
-    upsert(
-        connection,
-        SOURCES,
-        [
-            {
-                "build": build,
-                "source": source,
-                "position": after[source][0],
-                "config": orjson.dumps(after[source][1]).decode(),
-            }
-            for source in changed
-        ],
-    )
-    return changed
+    return {source: said for source, said in after.items() if said != before.get(source)}
 
 
 def _news(connection: Connection, build: int, events: Sequence[Recorded]) -> _News:
@@ -179,12 +201,6 @@ def _moved(versions: Mapping[Place, Version], recorded: Recorded) -> list[tuple[
     return []
 
 
-def _nothing_new(
-    connection: Connection, build: int, names: Iterable[ServerName], touched: Mapping[ServerName, int]
-) -> _News:
-    return _News({}, {}, {}, (), touched, _variants(connection, build, names))
-
-
 def _variants(connection: Connection, build: int, names: Iterable[ServerName]) -> dict[str, set[ServerName]]:
     """Some names and those that differ from them by case only, by what they are without it: each is told of the
     others.
@@ -197,14 +213,14 @@ def _variants(connection: Connection, build: int, names: Iterable[ServerName]) -
     return groups
 
 
-def _derive(
+def _derived(
     connection: Connection,
     build: int,
     names: Sequence[ServerName],
     rules: Mapping[SourceName, SourceRules],
     news: _News,
-) -> None:
-    """Merges some servers anew."""
+) -> list[Row]:
+    """The rows of some servers, merged anew."""
     entries = [merge(name, held, rules) for name, held in _held(connection, build, names, news).items()]
     chosen = [entry.latest for entry in entries if entry.latest is not None]
     records = records_of(connection, {latest.record for latest in chosen if latest.digest not in news.records})
@@ -217,7 +233,7 @@ def _derive(
             problems = (*all_problems(record), *_told_of(news.variants[folded] - {entry.name}))
             shown = orjson.dumps(document(entry._replace(position=position), record, problems)).decode()
         rows.append((build, document_id(entry.name), entry.name, folded, position, kept, shown))
-    upsert_whole(connection, ENTRIES, rows)
+    return rows
 
 
 def _held(

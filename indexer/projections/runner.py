@@ -1,4 +1,7 @@
-"""Brings the catalogue over the log: a page of events, its rows and its checkpoint in one transaction.
+"""Brings the catalogue over the log: the rows of a page of events and the checkpoint in one transaction.
+
+What a page makes of the catalogue is derived before that transaction begins. Only who moves the checkpoint changes a
+build; so where another process moved it meanwhile, what was derived is dropped.
 
 A checkpoint carries the fingerprint of the rules that built it. Under other rules the catalogue is built anew beside
 the live one, which goes on being read until the new one has caught up and takes its place in the transaction of its
@@ -11,6 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select
 
 from indexer.database import Database
+from indexer.errors import StoreUnavailable
 from indexer.projections import catalogue, rows
 from indexer.projections.tail import Tail
 from indexer.sql import insert_missing, upsert
@@ -82,15 +86,19 @@ def catch_up(
     is not read back from the log.
     """
     while True:
-        with database.write() as connection:
-            live = read_checkpoint(connection, LIVE, lock=True) or _begun(connection)
-            if live.fingerprint == catalogue.fingerprint():
-                moved = _step(connection, live, limit=limit, tail=tail)
-                if moved is None:
-                    return live.position
-                progress(moved.position)
-                continue
-        rebuild(database, progress, only_under_other_rules=True)
+        with database.read() as connection:
+            live = read_checkpoint(connection, LIVE)
+            ours = live is not None and live.fingerprint == catalogue.fingerprint()
+            step = _next(connection, live, limit=limit, tail=tail) if live is not None and ours else None
+        if live is None:
+            with database.write() as connection:
+                _begin(connection)
+        elif not ours:
+            rebuild(database, progress, only_under_other_rules=True)
+        elif step is None:
+            return live.position
+        elif _take(database, step):
+            progress(step.after.position)
 
 
 def rebuild(
@@ -104,24 +112,20 @@ def rebuild(
             return live.position
         build = begin_build(database)
         while True:
+            build = _filled(database, build, progress=progress)
             with database.write() as connection:
-                build = read_checkpoint(connection, NEXT, lock=True) or build
-                moved = _step(connection, build)
-                if moved is None:
-                    write_checkpoint(connection, Checkpoint(LIVE, build.position, build.fingerprint, build.target))
-                    drop_checkpoint(connection, NEXT)
-                    rows.clear(connection, keep=[int(build.target)])
-                    return build.position
-                progress(moved.position)
+                if last_position(connection) > build.position:
+                    continue
+                write_checkpoint(connection, Checkpoint(LIVE, build.position, build.fingerprint, build.target))
+                drop_checkpoint(connection, NEXT)
+                rows.clear(connection, keep=[int(build.target)])
+                return build.position
 
 
-def _begun(connection: Connection) -> Checkpoint:
-    """The live build's checkpoint where it was not there; another process may have made it meanwhile, and be ahead."""
+def _begin(connection: Connection) -> None:
+    """Makes the live build's checkpoint, unless another process made it meanwhile."""
     row = {"name": LIVE, "position": 0, "fingerprint": catalogue.fingerprint(), "target": "1"}
     insert_missing(connection, CHECKPOINTS, [row])
-    live = read_checkpoint(connection, LIVE, lock=True)
-    assert live is not None, "it was just made"
-    return live
 
 
 def begin_build(database: Database) -> Checkpoint:
@@ -136,12 +140,7 @@ def begin_build(database: Database) -> Checkpoint:
 
 def fill(database: Database, build: Checkpoint, *, until: Position) -> str:
     """Brings a build to a position; gives its digest."""
-    while True:
-        with database.write() as connection:
-            moved = _step(connection, build, until=until)
-        if moved is None:
-            break
-        build = moved
+    _filled(database, build, until=until)
     with database.read() as connection:
         return rows.build_digest(connection, int(build.target))[1]
 
@@ -160,20 +159,53 @@ def drop_unfinished(database: Database) -> None:
             drop_build(database)
 
 
-def _step(
+def _filled(
+    database: Database, build: Checkpoint, *, until: int | None = None, progress: Progress = lambda _: None
+) -> Checkpoint:
+    """The build beside the live one, brought to a position or to the end of the log."""
+    while True:
+        with database.read() as connection:
+            step = _next(connection, build, until=until)
+        if step is None:
+            return build
+        if not _take(database, step):
+            raise StoreUnavailable("The build of the catalogue was dropped by another process; run the command again.")
+        build = step.after
+        progress(build.position)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A page of the log further: the checkpoint before and after it, and what it makes of the build."""
+
+    before: Checkpoint
+    after: Checkpoint
+    changes: catalogue.Changes
+
+
+def _next(
     connection: Connection,
     checkpoint: Checkpoint,
     *,
     limit: int | None = None,
     until: int | None = None,
     tail: Tail | None = None,
-) -> Checkpoint | None:
-    """One page of the log further, None at its end."""
+) -> _Step | None:
+    """The next step, None at the log's end."""
     page = tail.take(checkpoint.position) if tail is not None else []
     page = page or read_log(connection, checkpoint.position, until=until, limit=limit or PAGE_EVENTS)
     if not page:
         return None
-    catalogue.apply(connection, int(checkpoint.target), page)
+    found = catalogue.changes(connection, int(checkpoint.target), page)
     moved = Checkpoint(checkpoint.name, page[-1].position, checkpoint.fingerprint, checkpoint.target)
-    write_checkpoint(connection, moved)
-    return moved
+    return _Step(checkpoint, moved, found)
+
+
+def _take(database: Database, step: _Step) -> bool:
+    """Takes a step; whether nobody else has moved the checkpoint since."""
+    with database.write() as connection:
+        if read_checkpoint(connection, step.before.name, lock=True) != step.before:
+            return False
+        catalogue.apply(connection, int(step.after.target), step.changes)
+        write_checkpoint(connection, step.after)
+        return True

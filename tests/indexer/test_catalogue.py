@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import permutations
@@ -15,6 +15,7 @@ from sqlalchemy import delete, select
 from sqlmodel import SQLModel
 
 from indexer.database import Database
+from indexer.errors import StoreUnavailable
 from indexer.projections import catalogue, runner
 from indexer.projections.compare import compare, expected_documents
 from indexer.projections.rows import ENTRIES, VERSIONS, build_digest, clear, read_versions
@@ -290,6 +291,54 @@ def grown(database: Database) -> tuple[int, str]:
     appended(database, configured(), *(observed(record(f"com.example/{number}")) for number in range(10)))
     runner.catch_up(database)
     return live(database)
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Does something once, when the rows of a page are derived and not yet written."""
+    derive = catalogue.changes
+
+    def then(*arguments: Any) -> catalogue.Changes:
+        found = derive(*arguments)
+        monkeypatch.setattr(catalogue, "changes", derive)
+        act()
+        return found
+
+    monkeypatch.setattr(catalogue, "changes", then)
+
+
+def test_others_append_while_rows_are_derived(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    appended(database, configured(), observed(record("com.example/a")))
+    meanwhile(monkeypatch, lambda: appended(database, observed(record("com.example/b"))))
+    assert runner.catch_up(database) == 3
+    assert list(documents(database)) == ["com.example/a", "com.example/b"]
+
+
+def test_who_was_overtaken_while_rows_were_derived_drops_them(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    appended(database, configured(), observed(record("com.example/a")))
+
+    def overtake() -> None:
+        appended(database, withdrawn(record("com.example/a")))
+        runner.catch_up(database)
+
+    meanwhile(monkeypatch, overtake)
+    moved: list[int] = []
+    assert runner.catch_up(database, moved.append) == 3
+    assert moved == []
+    assert documents(database) == {}
+    report = check_catalogue(database)
+    assert report.digest == report.expected
+
+
+def test_a_build_that_was_dropped_while_its_rows_were_derived_is_not_filled_on(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = grown(database)
+    meanwhile(monkeypatch, lambda: runner.drop_build(database))
+    with pytest.raises(StoreUnavailable, match="dropped by another process"):
+        runner.rebuild(database)
+    assert live(database) == before
 
 
 def test_other_rules_build_beside_while_the_live_build_is_read_whole(
