@@ -32,7 +32,7 @@ def decide(held: Held | None, seen: Observation, *, older_counts: bool = False) 
         return ListingObserved
     if held.withdrawn:
         return ListingReturned
-    updated_at = micros(seen.about.updated_at)
+    updated_at = seen.about.updated_at
     older = updated_at is not None and held.updated_at is not None and updated_at < held.updated_at
     if older and not older_counts:
         return None
@@ -61,7 +61,7 @@ def event_of(kind: type[Decided], source: SourceName, seen: Observation, *, reda
 
 def as_held(seen: Observation) -> Held:
     """What is held once an observation is recorded."""
-    return Held(seen.digest, about_text(seen.about), micros(seen.about.updated_at), withdrawn=False)
+    return Held(seen.digest, about_text(seen.about), seen.about.updated_at, withdrawn=False)
 
 
 DELETED = '["deleted",'
@@ -75,22 +75,19 @@ def is_deleted(held: Held) -> bool:
 
 def about_text(about: About) -> str:
     """What a source says about a version, but for what flips by itself (`isLatest`), to compare by."""
-    published_at, updated_at, changed_at = about.published_at, about.updated_at, about.status_changed_at
-    return ascii_json(
-        [about.status, about.status_message, micros(published_at), micros(updated_at), micros(changed_at)]
-    )
+    return ascii_json(about[:-1])
 
 
 def newest(observations: list[Observation]) -> Observation:
     """The one to believe of several observations of one version on one page: the last of the most recently updated."""
-    return max(enumerate(observations), key=lambda one: (micros(one[1].about.updated_at) or 0, one[0]))[1]
+    return max(enumerate(observations), key=lambda one: (one[1].about.updated_at or 0, one[0]))[1]
 
 
 def missed_or_silent(seen: Observation, held: Held | None, mark: datetime | None) -> str | None:
     """How an audit's difference escaped the increments up to `mark`: `missed`, `silent`, or None for what they will
     still see.
     """
-    updated_at = micros(seen.about.updated_at)
+    updated_at = seen.about.updated_at
     if updated_at is None:
         return "silent"
     if mark is None or updated_at > to_micros(mark):
@@ -98,8 +95,3 @@ def missed_or_silent(seen: Observation, held: Held | None, mark: datetime | None
     if held is None or held.updated_at is None or updated_at > held.updated_at:
         return "missed"
     return "silent"
-
-
-def micros(time: datetime | None) -> int | None:
-    """Microseconds of a time that may be missing."""
-    return None if time is None else to_micros(time)

@@ -17,7 +17,7 @@ from indexer.crawls import Audited, CrawlState, found_news
 from indexer.errors import ImportRefused
 from indexer.held import HELD
 from indexer.leases import STATES, ensure_row
-from indexer.listing import about_text, micros
+from indexer.listing import about_text
 from indexer.quarantine import QUARANTINE
 from indexer.sql import among, given, upsert
 from indexer.store import Write, append
@@ -103,7 +103,7 @@ def _restore_held(connection: Connection, events: Sequence[Recorded]) -> None:
 
 def _held(event: ListingEvent, meta: Any) -> dict[str, Any]:
     about = read_about(meta)
-    return {"digest": event.digest, "about": about_text(about), "updated_at": micros(about.updated_at)}
+    return {"digest": event.digest, "about": about_text(about), "updated_at": about.updated_at}
 
 
 def _restore_quarantine(connection: Connection, events: Sequence[Recorded]) -> None:

@@ -1,11 +1,10 @@
 """A version at a source, as the catalogue knows it: the fold of its events. Pure."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from indexer.clock import to_micros
 from indexer.lint.rules import lint
-from indexer.listing import micros
 from indexer.verdict import Problem, fulfils, problems
 from schemas.about import read_about
 from schemas.events import ListingEvent, ListingStatusChanged, ListingWithdrawn, Recorded, WithRecord, server_name
@@ -56,6 +55,7 @@ class Version(NamedTuple):
 
 
 FIELDS = Version._fields
+_YEAR_2 = to_micros(datetime(2, 1, 1, tzinfo=UTC))
 
 Place = tuple[SourceName, ListingKey, Slot]
 
@@ -107,9 +107,9 @@ def _about(meta: Any) -> dict[str, Any]:
     }
 
 
-def _known_time(time: datetime | None) -> int | None:
+def _known_time(micros: int | None) -> int | None:
     """A time that a source told; the year 1 is how Go writes one that was never set."""
-    return None if time is None or time.year == 1 else micros(time)
+    return None if micros is None or micros < _YEAR_2 else micros
 
 
 def all_problems(record: Any) -> tuple[Problem, ...]:

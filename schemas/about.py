@@ -22,18 +22,23 @@ _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,6}(\d{0,3}))?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
     re.ASCII,
 )
-_MICROSECOND = timedelta(microseconds=1)
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST = (datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC) - _EPOCH) // _MICROSECOND
 
 
 class About(NamedTuple):
-    """A version's status and times, as its registry tells them; None for what it does not tell."""
+    """A version's status and times, as its registry tells them; None for what it does not tell. Times in microseconds
+    since 1970.
+    """
 
     status: Status
     status_message: str | None
-    published_at: datetime | None
-    updated_at: datetime | None
-    status_changed_at: datetime | None
+    published_at: int | None
+    updated_at: int | None
+    status_changed_at: int | None
     is_latest: bool | None
+    """Stands last, for it flips by itself: what is compared is the rest."""
 
 
 def read_about(meta: Any) -> About:
@@ -42,39 +47,46 @@ def read_about(meta: Any) -> About:
     status = block.get("status")
     message = _either(block, "statusMessage", "status_message")
     latest = _either(block, "isLatest", "is_latest")
-    published_at = read_time(_either(block, "publishedAt", "published_at") or block.get("release_date"))
-    changed_at = read_time(_either(block, "statusChangedAt", "status_changed_at"))
+    published_at = read_micros(_either(block, "publishedAt", "published_at") or block.get("release_date"))
+    changed_at = read_micros(_either(block, "statusChangedAt", "status_changed_at"))
     return About(
         _STATUSES.get(status, "active") if isinstance(status, str) else "active",
         message if isinstance(message, str) else None,
         published_at,
-        read_time(_either(block, "updatedAt", "updated_at")),
-        changed_at or published_at,  # so the official registry filled what it had not kept
+        read_micros(_either(block, "updatedAt", "updated_at")),
+        published_at if changed_at is None else changed_at,  # so the official registry filled what it had not kept
         latest if isinstance(latest, bool) else None,
     )
 
 
 def read_time(text: Any) -> datetime | None:
-    """An RFC 3339 time, in UTC and rounded to microseconds; None for what is none, or no year from 1 to 9999 holds.
+    """An RFC 3339 time, as `read_micros` reads it, in UTC."""
+    micros = read_micros(text)
+    return None if micros is None else _EPOCH + timedelta(microseconds=micros)
+
+
+def read_micros(text: Any) -> int | None:
+    """An RFC 3339 time in microseconds since 1970; None for what is none, or no year from 1 to 9999 holds.
 
     Rounded, halves to even, as the official registry's database did when it kept nanoseconds no longer: so what it
     said before and what it says now is the same time.
     """
-    return _read_time(text) if isinstance(text, str) else None
+    return _read_micros(text) if isinstance(text, str) else None
 
 
 @lru_cache(maxsize=4096)  # a version is often published, updated and given its status at one time
-def _read_time(text: str) -> datetime | None:
+def _read_micros(text: str) -> int | None:
     found = _RFC_3339.fullmatch(text)
     if found is None:
         return None
-    nanoseconds = (found[1] or "").ljust(3, "0")
     try:
-        time = datetime.fromisoformat(text.upper()).astimezone(UTC)
-        up = nanoseconds > "500" or (nanoseconds == "500" and time.microsecond % 2 == 1)
-        return time + _MICROSECOND if up else time
-    except (ValueError, OverflowError):
+        micros = (datetime.fromisoformat(text.upper()) - _EPOCH) // _MICROSECOND
+    except ValueError:
         return None
+    if found[1]:
+        nanoseconds = found[1].ljust(3, "0")
+        micros += nanoseconds > "500" or (nanoseconds == "500" and micros % 2 == 1)
+    return micros if _FIRST <= micros <= _LAST else None
 
 
 def unwrap(item: Any) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from indexer.clock import from_micros
 from indexer.text import digest
 from schemas.about import OFFICIAL
 from schemas.names import Digest
@@ -35,7 +36,7 @@ class Listed:
     def updated_at(self) -> datetime:
         """When the registry says that it changed last."""
         assert self.seen.about.updated_at is not None
-        return self.seen.about.updated_at
+        return from_micros(self.seen.about.updated_at)
 
 
 @dataclass(frozen=True, slots=True)

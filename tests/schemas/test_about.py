@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.about import OFFICIAL, About, read_about, read_time, unwrap
+from schemas.about import OFFICIAL, About, read_about, read_micros, read_time, unwrap
 from tests.schemas.generated import json_values
 from tests.schemas.upstream import seed, snapshots
 
 PUBLISHERS = "io.modelcontextprotocol.registry/publisher-provided"
-PUBLISHED = datetime(2025, 9, 10, 14, 30, 1, 500_000, tzinfo=UTC)
-UPDATED = datetime(2025, 9, 11, 8, 0, tzinfo=UTC)
+AT = datetime(2025, 9, 10, 14, 30, 1, 500_000, tzinfo=UTC)
+PUBLISHED, UPDATED = 1_757_514_601_500_000, 1_757_577_600_000_000
 SERVER = {"name": "com.example/a", "description": "A server", "version": "1"}
 SILENT = About("active", None, None, None, None, None)
 
@@ -71,7 +71,7 @@ def test_wrapped_items_that_tell_when_and_why_the_status_changed() -> None:
         "updatedAt": "2025-09-11T08:00:00Z",
         "isLatest": True,
     }
-    changed = datetime(2026, 3, 7, 23, 2, 3, 400_000, tzinfo=UTC)
+    changed = 1_772_924_523_400_000
     assert read_about({OFFICIAL: official}) == About("deprecated", "Use b", PUBLISHED, UPDATED, changed, True)
 
 
@@ -132,6 +132,11 @@ def test_an_unknown_status_is_read_as_active(status: Any) -> None:
     assert read_about({OFFICIAL: {"status": status}}) == SILENT
 
 
+def test_a_status_that_changed_when_1970_began_has_a_time_of_its_own() -> None:
+    block = {"publishedAt": "2025-09-10T14:30:01.5Z", "statusChangedAt": "1970-01-01T00:00:00Z"}
+    assert read_about({OFFICIAL: block}) == About("active", None, PUBLISHED, None, 0, None)
+
+
 def test_of_several_blocks_the_official_one_tells() -> None:
     other = {"status": "deleted", "publishedAt": "2025-09-10T14:30:01.5Z"}
     assert read_about({"com.example/a": other, OFFICIAL: {}}) == SILENT
@@ -151,22 +156,26 @@ def test_wrong_types_are_read_as_absent() -> None:
     ("text", "time"),
     [
         ("2025-09-10T14:30:01Z", datetime(2025, 9, 10, 14, 30, 1, tzinfo=UTC)),
-        ("2025-09-10T14:30:01.5Z", PUBLISHED),
-        ("2025-09-10t14:30:01.500z", PUBLISHED),
-        ("2025-09-10 14:30:01.50000+00:00", PUBLISHED),
-        ("2025-09-10T14:30:01.500000499Z", PUBLISHED),
-        ("2025-09-10T14:30:01.4999995-00:00", PUBLISHED),
-        ("2025-09-10T14:30:01.5000005Z", PUBLISHED),
-        ("2025-09-10T14:30:01.500000501Z", PUBLISHED.replace(microsecond=500_001)),
+        ("2025-09-10T14:30:01.5Z", AT),
+        ("2025-09-10t14:30:01.500z", AT),
+        ("2025-09-10 14:30:01.50000+00:00", AT),
+        ("2025-09-10T14:30:01.500000499Z", AT),
+        ("2025-09-10T14:30:01.4999995-00:00", AT),
+        ("2025-09-10T14:30:01.5000005Z", AT),
+        ("2025-09-10T14:30:01.500000501Z", AT.replace(microsecond=500_001)),
         ("2025-09-10T14:30:00.999999999Z", datetime(2025, 9, 10, 14, 30, 1, tzinfo=UTC)),
-        ("2025-09-11T00:00:01.5+09:30", PUBLISHED),
-        ("2025-09-10T00:30:01.5-14:00", PUBLISHED),
+        ("2025-09-11T00:00:01.5+09:30", AT),
+        ("2025-09-10T00:30:01.5-14:00", AT),
         ("0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC)),
+        ("1969-12-31T23:59:59.9999994Z", datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)),
+        ("1969-12-31T23:59:59.9999985Z", datetime(1969, 12, 31, 23, 59, 59, 999_998, tzinfo=UTC)),
+        ("1969-12-31T23:59:59.9999995Z", datetime(1970, 1, 1, tzinfo=UTC)),
     ],
 )
 def test_times_are_read(text: str, time: datetime) -> None:
     assert read_time(text) == time
     assert read_time(text).tzinfo is UTC  # type: ignore[union-attr]
+    assert read_micros(text) == (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +197,7 @@ def test_times_are_read(text: str, time: datetime) -> None:
 )
 def test_what_is_no_time_is_none(text: str) -> None:
     assert read_time(text) is None
+    assert read_micros(text) is None
 
 
 @given(

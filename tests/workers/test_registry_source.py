@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from indexer.clock import to_micros
 from indexer.errors import SourceMalformed, SourceTooLarge
 from schemas.about import OFFICIAL
 from schemas.names import LONGEST_NAME, Cursor, Digest
@@ -373,7 +374,7 @@ def test_an_item_is_observed_as_the_upstream_wrote_it() -> None:
     assert found.record == wrapped["server"]
     assert found.meta == wrapped["_meta"]
     assert (found.key, found.name, found.version) == (wrapped["server"]["name"], wrapped["server"]["name"], "1.0.0")
-    assert found.about.published_at == datetime(2026, 1, 1, tzinfo=UTC)
+    assert found.about.published_at == to_micros(datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_a_flat_item_without_meta_is_observed() -> None:
@@ -384,7 +385,7 @@ def test_a_flat_item_without_meta_is_observed() -> None:
 def test_an_old_item_has_its_version_in_the_detail() -> None:
     found = observed({"name": "a/b", "version_detail": {"version": "0.3", "release_date": "2025-05-01T00:00:00Z"}})
     assert found.version == "0.3"
-    assert found.about.published_at == datetime(2025, 5, 1, tzinfo=UTC)
+    assert found.about.published_at == to_micros(datetime(2025, 5, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("version", [None, 1, 1.5, True, {}, [], ""])

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote, unquote
 
 import pytest
 
+from indexer.clock import to_micros
 from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.errors import McpIndexerError, SourceMalformed, SourceRefused, SourceUnavailable
@@ -211,7 +212,7 @@ def test_case_18_every_generation_of_the_list_is_walked_and_means_the_same(
     with opened(serve(map(item, documents), Faults(wire=wire)).url, page_size=3) as source:
         found = observations(pages(source))
     assert [(one.key, one.version) for one in found] == [(one["name"], one["version"]) for one in documents]
-    assert {one.about.published_at for one in found} == {datetime(2026, 1, 1, tzinfo=UTC)}
+    assert {one.about.published_at for one in found} == {to_micros(datetime(2026, 1, 1, tzinfo=UTC))}
     assert {one.about.status for one in found} == {"active"}
     (read,) = {repr((read_server(one.record).packages, read_server(one.record).remotes)) for one in found}
     assert "npm" in read
@@ -334,7 +335,7 @@ def test_case_23_without_status_changed_at_it_is_when_the_version_was_published(
     }
     (found,) = parse_page(listed({"server": server(1), "_meta": meta}), 100, None).records
     assert isinstance(found, Observation)
-    assert found.about.status_changed_at == HALF
+    assert found.about.status_changed_at == to_micros(HALF)
 
 
 def test_case_23_versions_that_share_one_second_are_all_met(serve: Callable[..., SampleServer]) -> None:
