@@ -4,27 +4,36 @@ Meilisearch says yes too early: what it accepted is a task in its queue, which m
 give the task's number; only `succeeded` tells whether it did.
 """
 
+import os
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from meilisearch import Client
+from meilisearch._httprequests import HttpRequests
 from meilisearch.errors import (
     MeilisearchApiError,
     MeilisearchCommunicationError,
     MeilisearchError,
     MeilisearchTimeoutError,
 )
+from meilisearch.models.task import TaskInfo
 
 from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable
 from indexer.search_settings import SETTINGS
 
 _ENDED = ("succeeded", "failed", "canceled")
+_LINES = "application/x-ndjson"
 _KEY_SPACE = uuid.UUID("3a0f4c2e-5d0b-4c53-9d8a-6f0f4c6d8e11")
+
+HEARD_BYTES = 2**20
+"""Who may not write is told so before the body is read. Of one longer than what is on its way between two machines the
+end is never taken, and the answer never heard.
+"""
 
 
 class SearchIndex:
@@ -43,6 +52,7 @@ class SearchIndex:
         self.url, self.uid = url, uid
         self._ended, self._reported = ended, deque[int](maxlen=1_000)
         self._client = Client(url, key, timeout=60)
+        self._files = _Files(self._client.config)
         self._sleep = sleep
 
     @property
@@ -92,10 +102,22 @@ class SearchIndex:
         with self._errors():
             return self._client.get_tasks({**asked, "indexUids": [self.uid, self.next_uid], "limit": 1}).total
 
-    def send(self, documents: bytes, uid: str | None = None) -> int:
-        """Hands over whole documents, JSON one a line; gives the number of the task that will write them."""
+    def send(self, documents: BinaryIO, uid: str | None = None) -> int:
+        """Hands over a file of whole documents, JSON one a line; gives the number of the task that will write them."""
+        where = f"indexes/{uid or self.uid}/documents?primaryKey=id"
         with self._errors():
-            return self._client.index(uid or self.uid).add_documents_ndjson(documents, "id").task_uid
+            if documents.seek(0, os.SEEK_END) > HEARD_BYTES:
+                self._ask_for_leave(where)
+            documents.seek(0)
+            return TaskInfo(**self._files.post(where, cast(Any, documents), _LINES)).task_uid
+
+    def _ask_for_leave(self, where: str) -> None:
+        """Raises what a post of nothing raises to whom it is forbidden."""
+        try:
+            self._client.http.post(where, b"", _LINES)
+        except MeilisearchApiError as error:
+            if error.code != "missing_payload":
+                raise
 
     def delete(self, ids: Sequence[str], uid: str | None = None) -> int:
         """Asks for documents to be deleted; gives the task's number.
@@ -104,7 +126,7 @@ class SearchIndex:
         """
         with self._errors():
             asked = self._client.http.post(f"indexes/{uid or self.uid}/documents/delete-batch", list(ids))
-        return int(asked["taskUid"])
+            return TaskInfo(**asked).task_uid
 
     def succeeded(self, task: int) -> bool:
         """Whether a task succeeded by now; it may wait or run still. Raises IndexRefused where it failed."""
@@ -139,11 +161,13 @@ class SearchIndex:
         with self._errors():
             return int(self._client.index(self.uid).get_stats().number_of_documents)
 
-    def pages(self, uid: str | None = None, size: int = 500) -> Iterator[list[dict[str, Any]]]:
-        """All documents, page by page."""
-        offset = 0
+    def pages(
+        self, uid: str | None = None, size: int = 500, fields: Sequence[str] | None = None
+    ) -> Iterator[list[dict[str, Any]]]:
+        """All documents, or some fields of all, page by page."""
+        offset, only = 0, {} if fields is None else {"fields": list(fields)}
         while True:
-            found = self._fetch(uid or self.uid, {"offset": offset, "limit": size})
+            found = self._fetch(uid or self.uid, {"offset": offset, "limit": size, **only})
             if not found:
                 return
             yield found
@@ -227,6 +251,20 @@ class SearchIndex:
             raise IndexUnavailable(f"Meilisearch at {self.url} was cut off while it answered; try again.") from error
         except ValueError as error:
             raise IndexRefused(f"What answers at {self.url} is no Meilisearch; check MCP_INDEXER_MEILI_URL.") from error
+
+
+class _Files(HttpRequests):
+    """The client's requests, with a file for a body: it is read while it is sent, and never whole in memory."""
+
+    def send_request(
+        self, http_method: Callable[..., Any], path: str, body: Any = None, *more: Any, **named: Any
+    ) -> Any:
+        """What every request comes down to; the client itself knows bytes only."""
+
+        def of_file(url: str, **options: Any) -> Any:
+            return http_method(url, **{**options, "data": body})
+
+        return super().send_request(of_file, path, b"", *more, **named)
 
 
 def _said(error: MeilisearchApiError) -> str:

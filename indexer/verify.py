@@ -4,6 +4,7 @@ The catalogue is held against one built anew from the log, the index against the
 is wrong with the log itself cannot be mended from anything; it is named.
 """
 
+import io
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, func, select
@@ -86,7 +87,7 @@ def repair(database: Database, index: SearchIndex, report: Report) -> None:
             with database.read() as connection:
                 wanted = expected_documents(connection, ids)
             if wanted:
-                index.wait(index.send("\n".join(wanted).encode()))
+                index.wait(index.send(io.BytesIO("\n".join(wanted).encode())))
 
 
 def check_log(database: Database) -> LogReport:

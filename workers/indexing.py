@@ -1,27 +1,30 @@
-"""From the log to the index while a crawl goes on: the catalogue keeps up, and documents are sent in few large
-batches.
+"""From the log to the index while a crawl goes on: the catalogue keeps up, and documents are sent in few large tasks.
+
+A thread sends what waits, stays until the index has it, and ends: pages go on meanwhile. Every index task costs
+Meilisearch as much as a thousand documents, and the same two cores are crawling; what waits longest is what is left at
+the end. So tasks begin small and grow, and the next is sent when the last is done.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 from indexer.database import Database
 from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable, StoreUnavailable
 from indexer.projections import documents, runner
-from indexer.projections.documents import Filler
 from indexer.projections.tail import Tail
 from indexer.search import SearchIndex
 
 STEP_SECONDS = 1.0
 STEP_EVENTS = 1_000
-WATCH_SECONDS = 0.25
-SEND_ENTRIES = 2_000
+WATCH_SECONDS = 0.5
+SEND_ENTRIES, SEND_GROWTH, SEND_MOST = 4_000, 2, 10_000
 SEND_SECONDS = 15.0
-"""What waits is sent while the index is idle: when it is so much, and half as much as was sent before, for every task
-costs Meilisearch as much as a thousand documents; or when it has waited so long; and when the crawl ends.
+"""What waits is sent when it is so much, and so many times what was sent last, but no more than the most; when it has
+waited so long; and when the crawl ends. It then waits for twice the most at most.
 """
+CLOSE_SECONDS = 1.0
 
 
 class Indexing:
@@ -33,11 +36,10 @@ class Indexing:
 
     def __init__(self, database: Database, open_index: Callable[[], SearchIndex]) -> None:
         self._database, self._open_index = database, open_index
-        self._guard = threading.RLock()
-        self._lock = ExitStack()
-        self._filler: Filler | None = None
         self._stepped, self._waiting = time.monotonic(), 0
         self._sent_at, self._sent, self._unsent = time.monotonic(), 0, 0
+        self._sending: threading.Thread | None = None
+        self._called, self._ending = threading.Event(), False
         self.tail = Tail()
         self.error: str | None = None
 
@@ -47,78 +49,75 @@ class Indexing:
         if self._waiting < STEP_EVENTS and time.monotonic() - self._stepped < STEP_SECONDS:
             return
         if self._waiting:
-            self._unsent += self._waiting
             runner.catch_up(self._database, tail=self.tail)
-            self._noting(self._send)
+            self._unsent += self._waiting
+        if self._unsent:
+            self._send()
         self._stepped, self._waiting = time.monotonic(), 0
 
     def finish(self) -> None:
         """Brings everything to the log's end, and waits until the index has it."""
         runner.catch_up(self._database, tail=self.tail)
-        self._noting(self._complete)
+        self._ending = True
+        self._end_sending(None)
+        self.error = None
+        self._noting(lambda: documents.catch_up(self._database, self._open_index()))
 
     def close(self) -> None:
         """Lets others fill the index."""
-        with self._guard:
-            self._filler = None
-            self._lock.close()
+        self._end_sending(CLOSE_SECONDS)
 
     def _send(self) -> None:
-        enough = self._enough()
-        # Entries are at most as many as events; and to open and close the index for nothing is five requests.
-        if self.error is not None or self._unsent < enough or (self._filler is None and not self._open()):
+        """Begins to send what waits, if that is enough by now and nothing is in flight."""
+        if self.error is not None or (self._sending is not None and self._sending.is_alive()):
             return
-        assert self._filler is not None, "it was just opened"
-        sent = self._filler.push(at_least=enough)
-        if sent:
-            self._sent_at, self._sent, self._unsent = time.monotonic(), self._sent + sent, 0
-        elif self._filler.idle:
-            self.close()
+        enough = self._enough()
+        if self._unsent < enough:  # entries are at most as many as events, which need not be counted
+            return
+        self._unsent = documents.waiting(self._database, enough)
+        if self._unsent >= enough:
+            self._noting(self._begin_sending)
 
     def _enough(self) -> int:
         """So many entries are worth a task now."""
         if time.monotonic() - self._sent_at >= SEND_SECONDS:
             return 1
-        return min(max(SEND_ENTRIES, self._sent // 2), documents.BATCH_ENTRIES)
+        return min(max(SEND_ENTRIES, self._sent * SEND_GROWTH), SEND_MOST)
 
-    def _open(self) -> bool:
-        """Takes the lock and begins to fill, where nobody else does and no rebuild is due."""
-        if self._lock.enter_context(self._database.try_lock(documents.LOCK)):
-            self._filler = documents.open_filler(self._database, self._open_index())
-        if self._filler is None:
-            self.close()
-            return False
-        threading.Thread(target=self._watch, args=(self._filler,), name="in flight", daemon=True).start()
-        return True
+    def _begin_sending(self) -> None:
+        index = self._open_index()
+        self._sending = threading.Thread(target=self._sent_by_thread, args=(index,), name="to the index", daemon=True)
+        self._sent_at = time.monotonic()
+        self._sending.start()
 
-    def _watch(self, filler: Filler) -> None:
-        """Gives the lock back once the index has what is in flight, however long the next page takes."""
-        while True:
-            time.sleep(WATCH_SECONDS)
-            with self._guard:
-                if self._filler is not filler:
+    def _sent_by_thread(self, index: SearchIndex) -> None:
+        with suppress(StoreUnavailable):  # the next page finds out
+            self._noting(lambda: self._send_and_watch(index))
+
+    def _send_and_watch(self, index: SearchIndex) -> None:
+        """Sends what waits, where nobody else does and no rebuild is due; stays until the index has it."""
+        with self._database.try_lock(documents.LOCK) as held:
+            filler = documents.open_filler(self._database, index) if held else None
+            if filler is None:
+                return
+            self._sent = filler.push()
+            while not filler.note_landed():
+                if self._called.wait(WATCH_SECONDS):
+                    if self._ending:
+                        filler.finish()
                     return
-                with suppress(StoreUnavailable):  # the next page finds out
-                    self._noting(self._note_landed)
 
-    def _note_landed(self) -> None:
-        if self._filler is not None and self._filler.note_landed():
-            self.close()
+    def _end_sending(self, seconds: float | None) -> None:
+        """Waits so long for what is being sent; at the crawl's end, until the index has it and what came since."""
+        self._called.set()
+        if self._sending is not None:
+            self._sending.join(seconds)
 
-    def _complete(self) -> None:
-        if self._filler is not None and self.error is None:
-            self._filler.finish()
-        self.close()
-        self.error = None
-        documents.catch_up(self._database, self._open_index())
-
-    def _noting(self, act: Callable[[], None]) -> None:
-        with self._guard:
-            try:
-                act()
-            except (IndexUnavailable, IndexRefused, ConfigurationError) as error:
-                self.error = str(error)
-                self.close()
+    def _noting(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except (IndexUnavailable, IndexRefused, ConfigurationError) as error:
+            self.error = str(error)
 
 
 def bring_up(database: Database, open_index: Callable[[], SearchIndex]) -> str | None:

@@ -8,14 +8,16 @@ live one. Documents that somebody deletes from an index that stays are found by 
 """
 
 import hashlib
-import io
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Select, bindparam, func, select, tuple_
 
 from indexer.database import LOCK_POLL_SECONDS, Database
 from indexer.documents import with_server_json
@@ -28,17 +30,16 @@ from indexer.projections.runner import Checkpoint, drop_checkpoint, live_build, 
 from indexer.search import SearchIndex
 from indexer.search_settings import settings_fingerprint
 from indexer.store import RECORDS
+from indexer.tables import BIG, TEXT
 from schemas.names import Position
 
 LIVE, NEXT = "documents", "documents.next"
 LOCK = "documents"
 
 BATCH_DOCUMENTS = 20_000
-BATCH_BYTES = 4 * 2**20
-BATCH_ENTRIES = 8_000
-"""Where so many entries wait, a batch is about full."""
+BATCH_BYTES = 32 * 2**20
 IN_FLIGHT = 4
-READ_AT_ONCE = 300
+READ_AT_ONCE = 500
 DELETE_AT_ONCE = 1_000
 
 FillPoint = tuple[int, str]
@@ -54,11 +55,11 @@ def fingerprint() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What goes to the index next: whole documents, one a line, and how many; ids to delete, the position that is
-    reached with it, and the point behind which the next one begins.
+    """What goes to the index next: a file of whole documents, one a line, and how many; ids to delete, the position
+    that is reached with it, and the point behind which the next one begins.
     """
 
-    documents: bytes
+    documents: BinaryIO
     count: int
     gone: list[str]
     reached: Position
@@ -74,16 +75,14 @@ class Filler:
         self._sent: FillPoint = (checkpoint.position, LAST_ID)
         self._flying: deque[tuple[list[int], Position]] = deque()
 
-    def push(self, *, at_least: int = 0) -> int:
-        """Sends what the catalogue holds beyond what was sent, if `at_least` so many entries wait and nothing is in
-        flight, or a whole batch of them; waits only where too many are in flight. Gives how many entries were sent.
+    def push(self) -> int:
+        """Sends what the catalogue holds beyond what was sent; waits only where too many tasks are in flight. Gives
+        how many entries were sent.
         """
-        if at_least and self._waiting() < (BATCH_ENTRIES if self._flying else at_least):
-            return 0
         sent = 0
         for batch in self._batches():
             tasks = [self._index.delete(ids, self._uid) for ids in chunks(batch.gone, DELETE_AT_ONCE)]
-            if batch.documents:
+            if batch.count:
                 tasks.append(self._index.send(batch.documents, self._uid))
             self._flying.append((tasks, batch.reached))
             self._sent = batch.point
@@ -91,11 +90,6 @@ class Filler:
             while len(self._flying) > IN_FLIGHT:
                 self._land()
         return sent
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is known to be in flight."""
-        return not self._flying
 
     def finish(self) -> None:
         """Sends everything, and waits until the index has it."""
@@ -129,60 +123,84 @@ class Filler:
             )
         self.checkpoint = landed
 
-    def _waiting(self) -> int:
-        """How many entries wait, counted no further than a full batch."""
-        with self._database.read() as connection:
-            waiting = select(ENTRIES.c.id).where(
-                ENTRIES.c.build == live_build(connection),
-                tuple_(ENTRIES.c.position, ENTRIES.c.id) > tuple_(*self._sent),
-            )
-            return connection.scalar(select(func.count()).select_from(waiting.limit(BATCH_ENTRIES).subquery())) or 0
-
     def _batches(self) -> Iterator[Batch]:
         """What the catalogue holds after what was sent, cut where a batch is full; the last one reaches the
-        catalogue's end.
+        catalogue's end. A batch is good until the next one is asked for.
         """
         with self._database.read() as connection:
             reached = read_checkpoint(connection, CATALOGUE)
         if reached is None or (reached.position, LAST_ID) <= self._sent:
             return
-        documents, count = io.BytesIO(), 0  # one copy of what may be 4 MiB
-        gone: list[str] = []
         point = self._sent
-        for row in self._rows(self._sent, reached.position):
-            if documents.tell() >= BATCH_BYTES or max(count, len(gone)) >= BATCH_DOCUMENTS:
-                # Another entry of the same position may follow: only what is before it is complete.
-                complete = Position(max(self.checkpoint.position, row.position - 1))
-                yield Batch(documents.getvalue(), count, gone, complete, point)
-                documents, count, gone = io.BytesIO(), 0, []
-            point = (row.position, row.id)
-            if row.document is None:
-                gone.append(row.id)
-            else:
-                documents.write(with_server_json(row.document, row.text).encode() + b"\n")
-                count += 1
-        yield Batch(documents.getvalue(), count, gone, reached.position, (reached.position, LAST_ID))
+        with _temporary_file() as documents:
+            count, gone = 0, list[str]()
+            for id_, position, document, text in self._rows(self._sent, reached.position):
+                if documents.tell() >= BATCH_BYTES or max(count, len(gone)) >= BATCH_DOCUMENTS:
+                    # Another entry of the same position may follow: only what is before it is complete.
+                    complete = Position(max(self.checkpoint.position, position - 1))
+                    yield Batch(documents, count, gone, complete, point)
+                    documents.seek(0)
+                    documents.truncate()
+                    count, gone = 0, []
+                point = (position, id_)
+                if document is None:
+                    gone.append(id_)
+                else:
+                    documents.write(with_server_json(document, text).encode() + b"\n")
+                    count += 1
+            yield Batch(documents, count, gone, reached.position, (reached.position, LAST_ID))
 
     def _rows(self, after: FillPoint, until: int) -> Iterator[Any]:
         """The entries after a point, in their order, a page at a time."""
         while True:
+            wanted = {"until": until, "position": after[0], "id": after[1], "most": READ_AT_ONCE}
             with self._database.read() as connection:
-                query = (
-                    select(ENTRIES.c.id, ENTRIES.c.position, ENTRIES.c.document, RECORDS.c.text)
-                    .outerjoin_from(ENTRIES, RECORDS, ENTRIES.c.record == RECORDS.c.id)
-                    .where(
-                        ENTRIES.c.build == live_build(connection),
-                        ENTRIES.c.position <= until,
-                        tuple_(ENTRIES.c.position, ENTRIES.c.id) > tuple_(*after),
-                    )
-                    .order_by(ENTRIES.c.position, ENTRIES.c.id)
-                    .limit(READ_AT_ONCE)
-                )
-                rows = connection.execute(query).all()
-            if not rows:
-                return
+                rows = connection.execute(_after(), {"of": live_build(connection), **wanted}).all()
             yield from rows
+            if len(rows) < READ_AT_ONCE:
+                return
             after = (rows[-1].position, rows[-1].id)
+
+
+@cache
+def _after() -> Select[Any]:
+    point = tuple_(bindparam("position", type_=BIG), bindparam("id", type_=TEXT))
+    return (
+        select(ENTRIES.c.id, ENTRIES.c.position, ENTRIES.c.document, RECORDS.c.text)
+        .outerjoin_from(ENTRIES, RECORDS, ENTRIES.c.record == RECORDS.c.id)
+        .where(
+            ENTRIES.c.build == bindparam("of"),
+            ENTRIES.c.position <= bindparam("until"),
+            tuple_(ENTRIES.c.position, ENTRIES.c.id) > point,
+        )
+        .order_by(ENTRIES.c.position, ENTRIES.c.id)
+        .limit(bindparam("most"))
+    )
+
+
+@contextmanager
+def _temporary_file() -> Iterator[BinaryIO]:
+    """A file of its own that is gone with its process. Raises IndexUnavailable where it does not take what is written.
+
+    Documents wait in it, not in memory; and nothing is kept from the database while Meilisearch takes them.
+    """
+    try:
+        with TemporaryFile() as file:
+            yield file
+    except OSError as error:
+        raise IndexUnavailable(
+            f"What goes to the index does not fit into a temporary file ({error.strerror or error}); make room where "
+            "temporary files are kept, or set TMPDIR to another folder. What was crawled is in the log."
+        ) from error
+
+
+def waiting(database: Database, most: int) -> int:
+    """How many entries the catalogue holds that the live index does not, counted no further than `most`."""
+    with database.read() as connection:
+        live = read_checkpoint(connection, LIVE)
+        after = 0 if live is None else live.position
+        entries = select(ENTRIES.c.id).where(ENTRIES.c.build == live_build(connection), ENTRIES.c.position > after)
+        return connection.scalar(select(func.count()).select_from(entries.limit(most).subquery())) or 0
 
 
 def catch_up(database: Database, index: SearchIndex) -> Position:

@@ -4,7 +4,8 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from io import BytesIO
+from typing import Any, BinaryIO
 
 import pytest
 from sqlalchemy import delete, select, text, update
@@ -101,8 +102,13 @@ def id_of(name: str) -> str:
     return document_id(ServerName(name))
 
 
-def lines(some: Iterable[dict[str, Any]]) -> bytes:
-    return "\n".join(map(json.dumps, some)).encode()
+def lines(some: Iterable[dict[str, Any]]) -> BinaryIO:
+    return BytesIO("\n".join(map(json.dumps, some)).encode())
+
+
+def all_but_one(some: BinaryIO) -> BinaryIO:
+    some.seek(0)
+    return BytesIO(b"".join(some.readlines()[1:]))
 
 
 def sent(index: SearchIndex, *some: dict[str, Any]) -> None:
@@ -200,8 +206,9 @@ def test_a_change_that_moves_every_entry_to_one_position_is_sent_once(
     sends: list[int] = []
     send = SearchIndex.send
 
-    def counted(self: SearchIndex, some: bytes, uid: str | None = None) -> int:
-        sends.append(len(some.splitlines()))
+    def counted(self: SearchIndex, some: BinaryIO, uid: str | None = None) -> int:
+        some.seek(0)
+        sends.append(len(some.readlines()))
         return send(self, some, uid)
 
     monkeypatch.setattr(SearchIndex, "send", counted)
@@ -255,9 +262,9 @@ def test_the_checkpoint_moves_over_succeeded_tasks_only(
     runner.catch_up(database)
     send, batches = SearchIndex.send, []
 
-    def second_fails(self: SearchIndex, some: bytes, uid: str | None = None) -> int:
+    def second_fails(self: SearchIndex, some: BinaryIO, uid: str | None = None) -> int:
         batches.append(some)
-        return send(self, b'{"id": "not an id!"}' if len(batches) == 2 else some, uid)
+        return send(self, lines([{"id": "not an id!"}]) if len(batches) == 2 else some, uid)
 
     with monkeypatch.context() as patched:
         patched.setattr(documents, "BATCH_DOCUMENTS", 2)
@@ -276,9 +283,23 @@ def test_a_delete_that_fails_leaves_the_checkpoint(
     database, index = filled
     before = reached(database)
     with monkeypatch.context() as patched:
-        patched.setattr(SearchIndex, "delete", lambda self, _ids, uid=None: self.send(b'{"id": "?"}', uid))
+        patched.setattr(SearchIndex, "delete", lambda self, _ids, uid=None: self.send(lines([{"id": "?"}]), uid))
         with pytest.raises(IndexRefused):
             after(database, index, withdrawn(record("com.example/server-1")))
+    assert reached(database) == before
+    documents.catch_up(database, index)
+    assert held(index) == wanted(database)
+
+
+def test_no_room_for_a_temporary_file_is_said_in_a_sentence_and_passes(
+    filled: tuple[Database, SearchIndex], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, index = filled
+    before = reached(database)
+    with monkeypatch.context() as patched:
+        patched.setattr(documents, "TemporaryFile", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: SIM115
+        with pytest.raises(IndexUnavailable, match=r"a temporary file \(No space left on device\); make room"):
+            after(database, index, observed(record("com.example/more")))
     assert reached(database) == before
     documents.catch_up(database, index)
     assert held(index) == wanted(database)
@@ -408,7 +429,7 @@ def test_a_rebuilt_index_that_is_not_what_the_catalogue_says_is_not_put_in_place
     database, index = filled
     before, identity = held(index), index.identity()
     send = SearchIndex.send
-    monkeypatch.setattr(SearchIndex, "send", lambda self, some, uid=None: send(self, some.partition(b"\n")[2], uid))
+    monkeypatch.setattr(SearchIndex, "send", lambda self, some, uid=None: send(self, all_but_one(some), uid))
     with pytest.raises(IndexRefused, match="1 missing, 0 extra, 0 different"):
         documents.rebuild(database, index)
     assert index.identity() == identity
@@ -746,7 +767,7 @@ def test_a_search_key_searches_and_nothing_else(filled: tuple[Database, SearchIn
     reader = SearchIndex(index.url, key, index.uid)
     assert len(reader.search("reads pdf", limit=100)["hits"]) == SERVERS
     with pytest.raises(IndexRefused):
-        reader.send(b'{"id": "a"}')
+        reader.send(lines([{"id": "a"}]))
     with pytest.raises(IndexRefused):
         SearchIndex(index.url, key, index.next_uid).search("server")
 
@@ -768,7 +789,7 @@ def test_waiting_for_a_task_is_patient(filled: tuple[Database, SearchIndex]) -> 
         time.sleep(seconds)
 
     patient = SearchIndex(index.url, index._client.config.api_key, index.uid, sleep=pause)
-    patient.wait(patient.send(b'{"id": "a"}'))
+    patient.wait(patient.send(lines([{"id": "a"}])))
     assert pauses == sorted(pauses)
     assert all(seconds <= 0.25 for seconds in pauses)
     assert patient.present(["a", "b"]) == {"a"}

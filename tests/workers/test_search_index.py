@@ -1,8 +1,11 @@
 import json
+import socket
+import threading
+from io import BytesIO
 
 import pytest
 
-from indexer.errors import ConfigurationError, IndexRefused
+from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable
 from indexer.search import SearchIndex
 from schemas.names import ServerName, document_id
 from tests.servers import MeilisearchServer
@@ -20,7 +23,7 @@ def index(meilisearch_server: MeilisearchServer, meili_index: str) -> SearchInde
 def test_a_whole_name_comes_first_though_others_differ_in_case_only(index: SearchIndex, name: str) -> None:
     index.create(index.uid)
     documents = [json.dumps({"id": document_id(ServerName(one)), "name": one, "label": "pdf"}) for one in NAMES]
-    index.wait(index.send("\n".join(documents).encode()))
+    index.wait(index.send(BytesIO("\n".join(documents).encode())))
 
     found = search_index(index, name, {"limit": 3})
 
@@ -50,7 +53,7 @@ def test_each_index_task_is_heard_of_once_with_what_it_came_to(
         *(meilisearch_server.url, meilisearch_server.key, meili_index), ended=lambda *one: heard.append(one)
     )
     index.create(index.uid)
-    good, bad = index.send(b'{"id": "good"}'), index.send(b'{"id": "no good id"}')
+    good, bad = index.send(BytesIO(b'{"id": "good"}')), index.send(BytesIO(b'{"id": "no good id"}'))
     for _ in range(2):
         index.wait(good)
         with pytest.raises(IndexRefused):
@@ -66,9 +69,27 @@ def test_each_index_task_is_heard_of_once_with_what_it_came_to(
 
 def test_what_waits_together_is_one_batch_deletions_too(index: SearchIndex) -> None:
     index.create(index.uid)
-    busy = index.send(b"\n".join(b'{"id": "%d", "name": "many words"}' % one for one in range(20_000)))
-    tasks = [index.send(b'{"id": "a"}'), index.delete(["a", "b"]), index.send(b'{"id": "c"}')]
+    busy = index.send(BytesIO(b"\n".join(b'{"id": "%d", "name": "many words"}' % one for one in range(20_000))))
+    tasks = [index.send(BytesIO(b'{"id": "a"}')), index.delete(["a", "b"]), index.send(BytesIO(b'{"id": "c"}'))]
     index.wait(tasks[-1])
     batches = [index._client.http.get(f"tasks/{task}")["batchUid"] for task in (busy, *tasks)]
     assert batches == [batches[0], *[batches[-1]] * 3]
     assert index.present(["a", "b", "c"]) == {"c"}
+
+
+def test_who_may_not_write_is_told_so_however_much_there_is(index: SearchIndex) -> None:
+    index.create(index.uid)
+    reader = SearchIndex(index.url, index.search_key(), index.uid)
+    for size in (1, 16 * 2**20):
+        with pytest.raises(IndexRefused, match="refuses the key"):
+            reader.send(BytesIO(b" " * size))
+
+
+def test_a_body_that_is_cut_off_is_an_index_that_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        index = SearchIndex(f"http://127.0.0.1:{listening.getsockname()[1]}", None, "servers")
+        hanging_up = threading.Thread(target=lambda: listening.accept()[0].close())
+        hanging_up.start()
+        with pytest.raises(IndexUnavailable, match="does not answer"):
+            index.send(BytesIO(b" " * 2**20))
+        hanging_up.join()

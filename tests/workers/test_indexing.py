@@ -1,0 +1,181 @@
+"""The index while a crawl goes on, on a real Meilisearch: when what waits is sent, and what is not waited for."""
+
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import pytest
+
+from indexer.database import Database
+from indexer.migrations import migrate
+from indexer.projections import documents
+from indexer.search import SearchIndex
+from schemas.names import ServerName, document_id
+from tests.indexer.made import appended, configured, observed, record
+from tests.servers import MeilisearchServer, free_port, wait_until
+from workers import indexing
+from workers.indexing import Indexing
+
+OFTEN = {"STEP_SECONDS": 0.0, "STEP_EVENTS": 1, "WATCH_SECONDS": 0.01}
+SMALL = {"SEND_ENTRIES": 4, "SEND_GROWTH": 2, "SEND_MOST": 10}
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    database = Database(database_url)
+    migrate(database)
+    appended(database, configured())
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def index(meilisearch_server: MeilisearchServer, meili_index: str) -> SearchIndex:
+    return SearchIndex(meilisearch_server.url, meilisearch_server.key, meili_index)
+
+
+@pytest.fixture(autouse=True)
+def often_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**OFTEN, **SMALL}.items():
+        monkeypatch.setattr(indexing, name, value)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many documents each task had."""
+    sent, send = list[int](), SearchIndex.send
+
+    def counted(self: SearchIndex, some: BinaryIO, uid: str | None = None) -> int:
+        some.seek(0)
+        sent.append(len(some.readlines()))
+        return send(self, some, uid)
+
+    monkeypatch.setattr(SearchIndex, "send", counted)
+    return sent
+
+
+class Servers:
+    """Appends servers, each with a name of its own, and tells of them."""
+
+    def __init__(self, database: Database, indexing: Indexing) -> None:
+        self._database, self._indexing, self.count = database, indexing, 0
+
+    def come(self, number: int = 1) -> None:
+        names = range(self.count, self.count + number)
+        appended(self._database, *(observed(record(f"com.example/server-{one}")) for one in names))
+        self.count += number
+        self._indexing.step(number)
+
+
+def in_flight() -> bool:
+    return any(thread.name == "to the index" for thread in threading.enumerate())
+
+
+def landed() -> None:
+    wait_until(lambda: not in_flight())
+
+
+def free(database: Database) -> bool:
+    with database.try_lock(documents.LOCK) as held:
+        return held
+
+
+def test_tasks_begin_small_and_grow_and_the_rest_is_sent_at_the_end(
+    database: Database, index: SearchIndex, sent: list[int]
+) -> None:
+    indexing = Indexing(database, lambda: index)
+    servers = Servers(database, indexing)
+    for _ in range(35):
+        servers.come()
+        landed()
+    assert sent == [4, 8, 10, 10]
+    indexing.finish()
+    assert sent == [4, 8, 10, 10, 3]
+    assert index.count() == 35
+    assert indexing.error is None
+
+
+def test_many_versions_of_few_servers_are_few_entries(database: Database, index: SearchIndex, sent: list[int]) -> None:
+    indexing = Indexing(database, lambda: index)
+    for number in range(8):
+        appended(database, *(observed(record(f"com.example/{one}", str(number))) for one in "abc"))
+        indexing.step(3)
+        landed()
+    assert sent == []
+    indexing.finish()
+    assert sent == [3]
+
+
+def test_pages_go_on_while_documents_are_sent_and_the_lock_is_held_only_so_long(
+    database: Database, index: SearchIndex, sent: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go, succeeded = threading.Event(), SearchIndex.succeeded
+    monkeypatch.setattr(
+        SearchIndex, "succeeded", lambda self, task: succeeded(self, task) and (may_go.is_set() or not sent)
+    )
+    indexing = Indexing(database, lambda: index)
+    servers = Servers(database, indexing)
+    servers.come(5)
+    wait_until(lambda: sent == [5])
+    servers.come(20)
+    assert in_flight()
+    assert not free(database)
+    may_go.set()
+    landed()
+    assert free(database)
+    assert sent == [5]
+    servers.come()
+    landed()
+    assert sent == [5, 21]
+    indexing.close()
+
+
+def test_what_has_waited_long_is_sent_though_it_is_little_and_nothing_comes(
+    database: Database, index: SearchIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexing_ = Indexing(database, lambda: index)
+    Servers(database, indexing_).come()
+    assert not in_flight()
+    monkeypatch.setattr(indexing, "SEND_SECONDS", 0.0)
+    indexing_.step(0)
+    landed()
+    assert index.present([document_id(ServerName("com.example/server-0"))])
+    indexing_.step(0)
+    assert not in_flight()
+
+
+def test_who_stops_waits_for_no_index(database: Database, index: SearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    index.create(index.uid)
+    monkeypatch.setattr(documents, "open_filler", lambda *_: Stuck())
+    indexing = Indexing(database, lambda: index)
+    Servers(database, indexing).come(5)
+    wait_until(lambda: not free(database))
+    indexing.close()
+    assert not in_flight()
+    assert free(database)
+
+
+class Stuck:
+    """A filler whose tasks never end."""
+
+    def push(self) -> int:
+        return 5
+
+    def note_landed(self) -> bool:
+        return False
+
+
+def test_an_index_that_is_down_is_noted_and_asked_again_at_the_end(database: Database, index: SearchIndex) -> None:
+    nowhere = SearchIndex(f"http://127.0.0.1:{free_port()}", None, index.uid)
+    indexing = Indexing(database, lambda: nowhere)
+    servers = Servers(database, indexing)
+    servers.come(5)
+    landed()
+    assert indexing.error is not None
+    assert "does not answer" in indexing.error
+    servers.come(20)
+    assert not in_flight()
+    indexing._open_index = lambda: index
+    indexing.finish()
+    assert indexing.error is None
+    assert index.count() == 25
