@@ -3,6 +3,7 @@
 Hypothesis draws seeds; what a body is of them is drawn by Python's own generator, which is fifty times as fast.
 """
 
+import copy
 import json
 import random
 from collections.abc import Callable
@@ -133,7 +134,7 @@ class Drawn:
     def _value(self, depth: int) -> Any:
         drawn = self._random
         if depth == 0 or drawn.random() < 0.4:
-            return drawn.choice((*WORDS, *ODD))
+            return copy.deepcopy(drawn.choice((*WORDS, *ODD)))  # what is drawn may be spoiled, too
         inner = [self._value(depth - 1) for _ in range(drawn.randrange(4))]
         if drawn.random() < 0.4:
             return inner
