@@ -30,6 +30,8 @@ from workers.waiting import asked_to_rest, backoff, spoken
 LATER = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 """The statuses that another try may change; 520 to 530 are what Cloudflare says of a server behind it."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+FORBIDDEN = 403
+"""As GitHub says, too, that no request remains."""
 GONE = frozenset({404, 410, 451})
 MOST_REDIRECTS = 5
 READINGS = 3
@@ -212,9 +214,10 @@ class Fetcher:
     def _judge(self, response: httpx.Response, target: Target, deadline: float, read: Read[T]) -> T | Target:
         if response.status_code in REDIRECTS and "location" in response.headers:
             return self._targets.redirected(target, response.headers["location"])
-        rest = asked_to_rest(response.headers, self._clock())
-        if response.status_code in LATER or (response.status_code == 403 and rest is not None):
-            raise self._later(response, target, rest)
+        if response.status_code in LATER or response.status_code == FORBIDDEN:
+            rest = asked_to_rest(response.headers, self._clock())
+            if response.status_code in LATER or rest is not None:
+                raise self._later(response, target, rest)
         if not response.is_success:
             raise self._refused(response, target, deadline)
         return read(response, self._shown(target), deadline)

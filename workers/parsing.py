@@ -30,10 +30,12 @@ def parse(body: bytes) -> Any:
     """The value of a JSON text in UTF-8. SourceMalformed where it is none, with the reason."""
     try:
         value = orjson.loads(body)
-        orjson.dumps(value)  # refuses what nests deeper than DEEPEST
+        written = orjson.dumps(value)  # refuses what nests deeper than DEEPEST
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
         return _parse_carefully(body)
-    return _parse_carefully(body) if _may_hold_long_integer(body) else value
+    # Written as it came, it was read without loss; so it is with compact JSON, whose digits need not be looked at.
+    lossless = written == body.rstrip() or not _may_hold_long_integer(body)
+    return value if lossless else _parse_carefully(body)
 
 
 def _may_hold_long_integer(body: bytes) -> bool:

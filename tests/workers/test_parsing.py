@@ -79,6 +79,12 @@ def test_a_value_is_the_same_beside_what_orjson_refuses(depth: int) -> None:
     assert alone == beside
 
 
+@given(JSON, st.sampled_from(["", " ", "\n"]))
+def test_what_is_written_as_it_came_is_read_without_loss_as_well(value: Any, after: str) -> None:
+    compact = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+    assert digest(parse(compact + after.encode())) == digest(parse(b"[1e400, " + compact + b"]")[1])
+
+
 @given(JSON)
 def test_both_parsers_give_the_same_digest(value: Any) -> None:
     text = json.dumps(value)
