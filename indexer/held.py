@@ -1,6 +1,6 @@
 """What is held: the last that was recorded of each version, which a page is compared with."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -48,15 +48,21 @@ def read_held(
     rows = connection.execute(_within(span.after is not None, span.until is not None), wanted).all()
     if len(rows) > most:
         return Found(_read(connection, source, places), None)
-    found = {(row[0], row[1]): Held(*row[2:]) for row in rows}
+    found = _by_place(rows)
     held = {place: found.pop(place) for place in places if place in found}
     return Found(held, found)
 
 
 def _read(connection: Connection, source: SourceName, places: Collection[ListingSlot]) -> dict[ListingSlot, Held]:
     wanted = {"of": source, **given("places", places)}
-    rows = connection.execute(_at(connection.dialect.name), wanted)
-    return {(row[0], row[1]): Held(*row[2:]) for row in rows}
+    return _by_place(connection.execute(_at(connection.dialect.name), wanted).all())
+
+
+def _by_place(rows: Iterable[Any]) -> dict[ListingSlot, Held]:
+    return {
+        (key, in_slot): Held(digest, about, updated_at, withdrawn)
+        for key, in_slot, digest, about, updated_at, withdrawn in rows
+    }
 
 
 _OF_SOURCE = select(HELD.c.key, HELD.c.slot, HELD.c.digest, HELD.c.about, HELD.c.updated_at, HELD.c.withdrawn).where(

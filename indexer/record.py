@@ -71,8 +71,9 @@ def record_page(
     """
     walk = state.walk
     assert walk is not None, "a page is recorded while a crawl is under way"
-    leases.check(connection, lease)  # its row is locked before the log, as everywhere: no deadlock
-    seen, places, last = distinct(page), shown(page), page.next_cursor is None
+    leases.hold(connection, lease)  # its row is locked before the log, as everywhere: no deadlock
+    seen, last = distinct(page), page.next_cursor is None
+    places = shown(page, seen)
     span = absence.span_of(walk, places, last=last)
     decided = _decide(connection, lease.source, seen, span, older_counts=walk.mode == "audit")
     unidentified = quarantine.unidentified(page)
@@ -149,15 +150,18 @@ def admit(
 
 def distinct(page: Page) -> dict[ListingSlot, Observation]:
     """A page's observations, one a version."""
-    found: dict[ListingSlot, list[Observation]] = {}
-    for record in page.records:
-        if isinstance(record, Observation):
-            found.setdefault((record.key, slot(record.version)), []).append(record)
-    return {place: seen[0] if len(seen) == 1 else newest(seen) for place, seen in found.items()}
+    found: dict[ListingSlot, Observation] = {}
+    for one in page.records:
+        if isinstance(one, Observation):
+            place = one.key, slot(one.version)
+            found[place] = newest([found[place], one]) if place in found else one
+    return found
 
 
-def shown(page: Page) -> list[ListingSlot]:
-    """The versions that a page shows, in its order, those included that cannot be kept."""
+def shown(page: Page, seen: Mapping[ListingSlot, Observation]) -> list[ListingSlot]:
+    """The versions that a page shows, in its order: those seen, and those that cannot be kept."""
+    if all(isinstance(one, Observation) for one in page.records):
+        return list(seen)
     told = ((one.key, one.version) if isinstance(one, Observation) else one.version_of for one in page.records)
     return list(dict.fromkeys((one[0], slot(one[1])) for one in told if one is not None))
 

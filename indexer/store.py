@@ -6,7 +6,6 @@ it until they commit; everything before the insert (reading the past, deciding) 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -31,8 +30,7 @@ _APPEND_LOCK = 0x6D637001
 _LAST = select(func.max(EVENTS.c.position))
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """An event and the stream it goes to."""
 
     stream: StreamId
@@ -72,11 +70,10 @@ def append(
     events: list[Recorded] = []
     rows: list[sql.Row] = []
     recorded_at, size = to_micros(at), 0
-    for write in writes:
-        event = write.event
+    for stream, event in writes:
         position = Position(position + 1)
-        revision = revisions[write.stream] = Revision(revisions[write.stream] + 1)
-        events.append(Recorded(position, write.stream, revision, at, crawl, event))
+        revision = revisions[stream] = Revision(revisions[stream] + 1)
+        events.append(Recorded(position, stream, revision, at, crawl, event))
         data, record = event_data(event), None
         if isinstance(event, WithRecord):
             record = record_id(server_name(event), event.digest)
@@ -84,7 +81,7 @@ def append(
             kept = BLANK if data.pop("redacted") else raw  # which says it where it is read
             records[record] = min(kept, records.get(record, kept))
         text_ = ascii_json(data)
-        rows.append((position, write.stream, revision, event.type, recorded_at, crawl, record, text_))
+        rows.append((position, stream, revision, event.type, recorded_at, crawl, record, text_))
         size += len(text_)
     # The same record may come with its keys in another order. Which one stays must not depend on who was first.
     sql.insert_smaller_whole(connection, RECORDS, list(records.items()))
