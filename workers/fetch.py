@@ -6,6 +6,7 @@ The only module that knows the errors of httpx's requests.
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -103,7 +104,8 @@ class Fetcher:
         self._client, self._public = http, public
         self._budget, self._per_minute, self._limits = budget, per_minute, limits
         self._common = {"Accept": "application/json", "Accept-Encoding": ENCODINGS}
-        self._headers = {"Accept": "application/json", **headers, "Accept-Encoding": ENCODINGS}
+        # Put together once: a request's own would be merged with the client's each time.
+        self._headers = _together(http.headers, {**self._common, **headers, "Accept-Encoding": ENCODINGS})
         self._masking = Masking((*secrets, *header_secrets(headers.values())))
         self._targets = Targets(self._masking, redirect_hosts)
         self._reader = Reader(self._masking, limits, ticks)
@@ -166,6 +168,7 @@ class Fetcher:
     def _send(self, target: Target, read: Read[T]) -> T | Target:
         """The answer to one request, or where it points."""
         client, headers = self._way(target)
+        request = httpx.Request("GET", target.url, headers=headers)
         self._await_turn(target)
         self.requests += 1
         deadline, outcome = self._ticks() + self._limits.seconds, "error"
@@ -173,7 +176,7 @@ class Fetcher:
             # No error of httpx is chained to ours: its text may hold what is not to be shown.
             with (
                 within(self._limits.seconds),
-                client.stream("GET", target.url, headers=headers, follow_redirects=False) as response,
+                closing(client.send(request, stream=True, follow_redirects=False)) as response,
             ):
                 outcome = str(response.status_code)
                 return self._judge(response, target, deadline, read)
@@ -191,13 +194,14 @@ class Fetcher:
         finally:
             self._observed(outcome)
 
-    def _way(self, target: Target) -> tuple[httpx.Client, Mapping[str, str]]:
+    def _way(self, target: Target) -> tuple[httpx.Client, httpx.Headers]:
         """Who asks there, and with which headers: what is sent to a source is sent to nobody else."""
         if not target.found:
             return self._client, self._headers
         if self._public is None:
             raise SourceRefused(f"{self._shown(target)}: only what is configured as a source's url is asked here")
-        return self._public(), self._common
+        public = self._public()
+        return public, _together(public.headers, self._common)
 
     def _await_turn(self, target: Target) -> None:
         wait = self._budget.reserve(target.host, self._per_minute)
@@ -252,3 +256,10 @@ class Fetcher:
 
     def _shown(self, target: Target) -> str:
         return self._targets.shown(target)
+
+
+def _together(headers: httpx.Headers, more: Mapping[str, str]) -> httpx.Headers:
+    """Headers and more of them, which take the place of those with their names."""
+    both = httpx.Headers(headers)
+    both.update(more)
+    return both
