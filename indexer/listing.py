@@ -6,7 +6,7 @@ from typing import NamedTuple
 from indexer.clock import to_micros
 from indexer.text import ascii_json
 from schemas.about import About
-from schemas.events import ListingChanged, ListingObserved, ListingReturned, ListingStatusChanged
+from schemas.events import ListingChanged, ListingObserved, ListingReturned, ListingStatusChanged, trusted
 from schemas.names import Digest, SourceName
 from schemas.observations import Observation
 
@@ -43,20 +43,10 @@ def decide(held: Held | None, seen: Observation, *, older_counts: bool = False) 
 
 def event_of(kind: type[Decided], source: SourceName, seen: Observation, *, redacted: bool) -> Decided:
     """The event that an observation is, given its kind. A `redacted` record stays out of it."""
-    if issubclass(kind, ListingStatusChanged):
-        return ListingStatusChanged(
-            source=source, key=seen.key, digest=seen.digest, name=seen.name, version=seen.version, meta=seen.meta
-        )
-    return kind(
-        source=source,
-        key=seen.key,
-        digest=seen.digest,
-        name=seen.name,
-        version=seen.version,
-        record=None if redacted else seen.record,
-        meta=seen.meta,
-        redacted=redacted,
-    )
+    fields = {"source": source, "key": seen.key, "digest": seen.digest, "name": seen.name, "version": seen.version}
+    if kind is not ListingStatusChanged:
+        fields |= {"record": None if redacted else seen.record, "redacted": redacted}
+    return trusted(kind, {**fields, "meta": seen.meta})
 
 
 def as_held(seen: Observation) -> Held:

@@ -24,7 +24,7 @@ from indexer.listing import Decided, as_held, decide, event_of, missed_or_silent
 from indexer.sql import among, given, upsert_whole
 from indexer.store import STREAMS, Appended, Write, append
 from indexer.verdict import fulfils
-from schemas.events import Counts, ListingChanged, ListingObserved
+from schemas.events import Counts, ListingReturned, ListingStatusChanged
 from schemas.names import (
     CrawlId,
     Digest,
@@ -47,11 +47,14 @@ class Past:
 
 
 class News(NamedTuple):
-    """An observation that tells something new, and the event that it is."""
+    """An observation that tells something new, the event that it is, and whether the record of that is `valid` (None
+    where it has none).
+    """
 
     place: ListingSlot
     seen: Observation
     event: Decided
+    valid: bool | None
 
 
 class Decisions(NamedTuple):
@@ -207,7 +210,7 @@ def _append(
     news = decided.news
     if not news and not more:
         return None
-    writes = [Write(listing_stream(source, one.place[0]), one.event) for one in news]
+    writes = [Write(listing_stream(source, one.place[0]), one.event, one.valid) for one in news]
     known = decided.past.revisions if news else None
     appended = append(connection, [*writes, *more], at=at, crawl=crawl, known=known)
     upsert_whole(connection, HELD, [(source, *one.place, *as_held(one.seen)) for one in news])
@@ -242,7 +245,9 @@ def _decide(
     news = []
     for place, kind in kinds.items():
         one = seen[place]
-        news.append(News(place, one, event_of(kind, source, one, redacted=one.digest in past.redacted)))
+        redacted = one.digest in past.redacted
+        valid = None if kind is ListingStatusChanged else redacted or fulfils(one.record)
+        news.append(News(place, one, event_of(kind, source, one, redacted=redacted), valid))
     return Decisions(found, news, past)
 
 
@@ -250,11 +255,7 @@ def _counted(walk: Walk, observed: int, decided: Decisions, mark: datetime | Non
     """The walk with some decided observations counted; an audit sorts its differences, too."""
     tally = Counter(_COUNTED_AS[one.event.type] for one in decided.news)
     tally["unchanged"] = observed - len(decided.news)
-    tally["invalid"] = sum(
-        isinstance(one.event, ListingObserved | ListingChanged)
-        and not (one.event.redacted or fulfils(one.event.record))
-        for one in decided.news
-    )
+    tally["invalid"] = sum(one.valid is False and type(one.event) is not ListingReturned for one in decided.news)
     counts = add(walk.counts, Counts(observed=observed, **tally))
     if walk.mode != "audit" or not decided.news:
         return walk.model_copy(update={"counts": counts})

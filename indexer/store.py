@@ -31,10 +31,11 @@ _LAST = select(func.max(EVENTS.c.position))
 
 
 class Write(NamedTuple):
-    """An event and the stream it goes to."""
+    """An event and the stream it goes to; `valid` says whether its record is, where that was looked at already."""
 
     stream: StreamId
     event: AnyEvent
+    valid: bool | None = None
 
 
 class Appended(NamedTuple):
@@ -70,10 +71,10 @@ def append(
     events: list[Recorded] = []
     rows: list[sql.Row] = []
     recorded_at, size = to_micros(at), 0
-    for stream, event in writes:
+    for stream, event, valid in writes:
         position = Position(position + 1)
         revision = revisions[stream] = Revision(revisions[stream] + 1)
-        events.append(Recorded(position, stream, revision, at, crawl, event))
+        events.append(Recorded(position, stream, revision, at, crawl, event, valid))
         data, record = event_data(event), None
         if isinstance(event, WithRecord):
             record = record_id(server_name(event), event.digest)

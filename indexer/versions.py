@@ -80,7 +80,7 @@ def fold(version: Version | None, recorded: Recorded) -> Version | None:
             first_seen_at=to_micros(recorded.recorded_at) if version is None else version.first_seen_at,
             position=recorded.position,
             withdrawn=False,
-            valid=event.redacted or fulfils(event.record),
+            valid=(event.redacted or fulfils(event.record)) if recorded.valid is None else recorded.valid,
             redacted=event.redacted,
         )
     if version is None:

@@ -6,13 +6,14 @@ type.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from schemas.names import CrawlId, Digest, ListingKey, Position, Revision, ServerName, SourceName, StreamId, storable
 
 Mode = Literal["full", "incremental", "audit"]
+E = TypeVar("E", bound="Event")
 
 
 class Event(BaseModel):
@@ -227,13 +228,34 @@ WithRecord = ListingObserved | ListingChanged | ListingReturned
 EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
 
+def trusted(kind: type[E], fields: dict[str, Any]) -> E:
+    """An event of one of the kinds that a page has many of, from values for all its fields but `type` that were checked
+    before: what `model_construct` makes, in a third of the time.
+    """
+    event = kind.__new__(kind)
+    fields["type"], names = _OF_KIND[kind]
+    object.__setattr__(event, "__dict__", fields)
+    object.__setattr__(event, "__pydantic_fields_set__", names)
+    object.__setattr__(event, "__pydantic_extra__", None)
+    object.__setattr__(event, "__pydantic_private__", None)
+    return event
+
+
+_OF_KIND: dict[type[Event], tuple[str, set[str]]] = {
+    kind: (kind.model_fields["type"].default, set(kind.model_fields))
+    for kind in (ListingObserved, ListingChanged, ListingReturned, ListingStatusChanged)
+}
+
+
 def read_event(event_type: str, data: dict[str, Any]) -> AnyEvent:
     """The event that was recorded, in today's shape. Raises pydantic's ValidationError on what is no event."""
     return EVENT.validate_python({**data, "type": event_type})
 
 
 class Recorded(NamedTuple):
-    """An event with its place in the log. `recorded_at` is aware UTC; `crawl` names the crawl that saw it."""
+    """An event with its place in the log. `recorded_at` is aware UTC; `crawl` names the crawl that saw it; `valid` says
+    whether its record is, where that was looked at already.
+    """
 
     position: Position
     stream: StreamId
@@ -241,6 +263,7 @@ class Recorded(NamedTuple):
     recorded_at: datetime
     crawl: CrawlId | None
     event: AnyEvent
+    valid: bool | None = None
 
 
 def server_name(event: ListingEvent) -> ServerName:
