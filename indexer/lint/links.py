@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import orjson
 
 from indexer.lint.rule import Hit, Look, Rule, inner, objects, text
-from schemas.definition import SCHEMA_DATES, schema_date
+from schemas.definition import SCHEMA_DATES
 
 _CODE_HOSTS = {"github": "github.com", "gitlab": "gitlab.com"}
 _REPOSITORY = re.compile(r"https?://(?:www\.)?(?:github|gitlab)\.com/[\w.-]+/[\w.-]+/?")
@@ -19,10 +19,9 @@ MOST_PROVIDED = 4096
 
 
 def _outdated(look: Look) -> Iterable[Hit]:
-    date = schema_date(look.record.get("$schema"))
-    if date is None or date >= _NEWEST:
+    if look.schema is None or look.schema >= _NEWEST:
         return ()
-    return (("/$schema", f"the schema of {date} is declared; the newest is of {_NEWEST}"),)
+    return (("/$schema", f"the schema of {look.schema} is declared; the newest is of {_NEWEST}"),)
 
 
 def _repository(look: Look) -> Iterable[Hit]:

@@ -32,13 +32,13 @@ def _reserved(look: Look) -> Iterable[Hit]:
 
 
 def _range(look: Look) -> Iterable[Hit]:
-    if not look.version or not is_range(look.version):
+    if not look.version or look.semver or not is_range(look.version):
         return ()
     return (("/version", f"{look.version[:40]!r} names a range, not one version"),)
 
 
 def _semver(look: Look) -> Iterable[Hit]:
-    if not look.version or is_semver(look.version):
+    if not look.version or look.semver:
         return ()
     return (("/version", f"{look.version[:40]!r} is no semantic version, so its order is guessed"),)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from indexer.lint.naming import RESERVED, is_range
 from indexer.lint.rule import Hit, Json, Look, Package, Rule, inner, objects, text
-from schemas.definition import schema_date
 
 _VARIABLE = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
 _UNNAMED = re.compile(r"[<> $]")
@@ -109,7 +108,7 @@ def _base(look: Look) -> Iterable[Hit]:
 
 def _by_identifier(look: Look) -> bool:
     """Whether the declared schema lets an image be named by its identifier alone."""
-    return (schema_date(look.record.get("$schema")) or "") >= _OCI_BY_IDENTIFIER
+    return (look.schema or "") >= _OCI_BY_IDENTIFIER
 
 
 def _transport(look: Look) -> Iterator[Hit]:

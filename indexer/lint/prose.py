@@ -39,14 +39,15 @@ TO_THE_MODEL = re.compile(
 
 
 def _placeholder(look: Look) -> Iterable[Hit]:
+    if not (_has_mark(look.prose) or _has_mark(look.named)):
+        return ()
     found = [(pointer, _PLACEHOLDER.search(said)) for pointer, said in _marked(look)]
     return [(pointer, f"{one[0][:40]!r} was left in where a value belongs") for pointer, one in found if one]
 
 
 def _marked(look: Look) -> Iterator[tuple[str, str]]:
     """The texts that hold a sign which every placeholder has."""
-    if _has_mark(look.prose):
-        yield from look.said
+    yield from look.said
     if _has_mark(look.version):
         yield "/version", look.version
     for package in look.packages:
@@ -96,10 +97,8 @@ def _to_the_model(look: Look) -> Iterable[Hit]:
 
 def addressed(said: str) -> re.Match[str] | None:
     """Where a text speaks to the model that reads it."""
-    lower = (
-        said.lower() if said.isascii() else " ".join(said.casefold().replace("\u0307", "").replace("ı", "i").split())
-    )
-    return TO_THE_MODEL.search(said) if _may_address_model(lower) else None
+    lower = said.lower() if said.isascii() else said.casefold().replace("\u0307", "").replace("ı", "i")
+    return TO_THE_MODEL.search(said) if _may_address_model(" ".join(lower.split())) else None
 
 
 def _may_address_model(said: str) -> bool:
@@ -108,8 +107,7 @@ def _may_address_model(said: str) -> bool:
     """
     return (
         "<" in said
-        or "[inst" in said
-        or "[/inst" in said
+        or "inst]" in said
         or "now " in said
         or "ignore " in said
         or "disregard " in said
@@ -122,7 +120,7 @@ def _may_address_model(said: str) -> bool:
         or "need " in said
         or ("user" in said and ("not " in said or "don" in said or "never " in said))
         or "always " in said
-        or "before " in said
+        or ("before " in said and "tool" in said)
     )
 
 

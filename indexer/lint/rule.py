@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from indexer.latest import is_semver
+from schemas.definition import schema_date
 from schemas.server import MOST_LISTED
 
 Json = dict[str, Any]
@@ -21,10 +23,10 @@ class Rule:
     check: "Callable[[Look], Iterable[Hit]]"
 
 
-_ASKED = {
-    *("environmentVariables", "environment_variables", "packageArguments", "package_arguments"),
-    *("runtimeArguments", "runtime_arguments", "headers"),
-}
+_ASKED = (
+    *("environmentVariables", "environment_variables", "headers", "packageArguments", "package_arguments"),
+    *("runtimeArguments", "runtime_arguments"),
+)
 """What a package or remote asks its user for, each with a description."""
 
 
@@ -37,7 +39,7 @@ class Package:
         self.pointer, self.record = f"/packages/{number}", package
         self.kind = text(package, "registryType", "registry_type", "registry_name")
         self.identifier, self.version = text(package, "identifier"), text(package, "version")
-        self.named = self.identifier + self.version
+        self.named = self.identifier + self.version + text(package, "name")
         transport = inner(package, "transport")
         self.transport, self.url = text(transport, "type"), text(transport, "url")
         self.said = _said(self.pointer, package)
@@ -59,8 +61,9 @@ class Remote:
 class Look:
     """A record, read once for all rules: text where there is text, objects where there are objects.
 
-    `prose` is all that people and models read of it, for rules that first ask whether a look at each text pays; `plain`
-    says that nothing in it is invisible or beyond ASCII.
+    `prose` is all that people and models read of it, `named` all that is installed or reached, for rules that first ask
+    whether a look at each text pays; `plain` says that nothing in `prose` is invisible or beyond ASCII. `schema` is the
+    date of the schema that it declares, `semver` whether its version is semantic.
     """
 
     __slots__ = (
@@ -73,6 +76,8 @@ class Look:
         "record",
         "remotes",
         "said",
+        "schema",
+        "semver",
         "title",
         "version",
     )
@@ -81,6 +86,7 @@ class Look:
         self.record = record
         self.name, self.title = text(record, "name"), text(record, "title")
         self.description, self.version = text(record, "description"), text(record, "version")
+        self.schema, self.semver = schema_date(record.get("$schema")), is_semver(self.version)
         self.packages = [Package(i, package) for i, package in objects(record, "packages")]
         self.remotes = [Remote(i, remote) for i, remote in objects(record, "remotes")]
         self.said = [("/name", self.name), ("/title", self.title), ("/description", self.description)]
@@ -90,7 +96,7 @@ class Look:
         for one in parts:
             self.said += one.said
             self.named += one.named
-        self.prose = " ".join(said for _, said in self.said)
+        self.prose = " ".join([said for _, said in self.said])
         self.plain = is_plain(self.prose)
 
     @property
@@ -109,11 +115,10 @@ def is_plain(said: str) -> bool:
 
 
 def _said(pointer: str, holder: Json) -> list[tuple[str, str]]:
-    if _ASKED.isdisjoint(holder):
-        return []
     return [
         (f"{pointer}/{name}/{number}/description", said)
-        for name in sorted(_ASKED.intersection(holder))
+        for name in _ASKED
+        if name in holder
         for number, one in objects(holder, name)
         if (said := text(one, "description"))
     ]
