@@ -1,7 +1,7 @@
 """An entry as the document that the index holds. Pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -57,7 +57,7 @@ def document(entry: Entry, record: Any, problems: Sequence[Problem]) -> EntryDoc
         "source_count": len(entry.sources),
         "aliases": [],
         "valid": latest.valid,
-        "problems": list(dict.fromkeys(problem.rule for problem in problems)),
+        "problems": list(dict.fromkeys([problem.rule for problem in problems])),
         "problem_count": len(problems),
         "topics": [],
         "license": None,
@@ -85,9 +85,8 @@ def words(text: str) -> str:
 
 def publisher(namespace: str) -> str:
     """The owner of a namespace: io.github.acme is acme, com.example.tools is example tools."""
-    for prefix in _HOSTING:
-        if namespace.lower().startswith(prefix):
-            return words(namespace[len(prefix) :])
+    if namespace.lower().startswith(_HOSTING):
+        return words(namespace.split(".", 2)[2])
     _, _, owner = namespace.partition(".")
     return words(owner or namespace)
 
@@ -114,9 +113,9 @@ def shown(text: str | None) -> str | None:
     return None if text is None else displayable(text)
 
 
-def distinct(values: Iterable[str | None]) -> list[str]:
+def distinct(values: Sequence[str | None]) -> list[str]:
     """The values that are there, each once, in their order."""
-    return list(dict.fromkeys([displayable(value) for value in values if value]))
+    return [] if not values else list(dict.fromkeys([displayable(value) for value in values if value]))
 
 
 def _repository(server: Server) -> RepositoryDocument:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from indexer.latest import age
 from indexer.versions import Version
-from schemas.names import ServerName, SourceName
+from schemas.names import ServerName, Slot, SourceName
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,9 @@ class SourceRules:
 
     def shows(self, name: ServerName) -> bool:
         """Whether the source's listing of a server is part of its entry."""
-        included = not self.include or any(fnmatchcase(name, pattern) for pattern in self.include)
-        return self.enabled and included and not any(fnmatchcase(name, pattern) for pattern in self.exclude)
+        if not self.enabled or (self.include and not _is_like(name, self.include)):
+            return False
+        return not (self.exclude and _is_like(name, self.exclude))
 
 
 class Entry(NamedTuple):
@@ -45,29 +46,38 @@ class Entry(NamedTuple):
     @property
     def version_count(self) -> int:
         """How many versions are listed and not deleted."""
-        return sum(version.status != "deleted" for version in self.versions)
+        return len([version for version in self.versions if version.status != "deleted"])
 
 
 def merge(name: ServerName, held: Iterable[Version], rules: Mapping[SourceName, SourceRules]) -> Entry:
     """The entry of a server, given every version that any source ever showed of it."""
     everything = list(held)
-    touched = [version.position for version in everything]
-    named = {v.source for v in everything}
-    touched += [rules[source].position for source in named if source in rules]
-    shown = {source for source in named if source in rules and rules[source].shows(name)}
+    configured = {v.source: rules[v.source] for v in everything if v.source in rules}
+    touched = [v.position for v in everything] + [of_source.position for of_source in configured.values()]
+    shown = {source for source, of_source in configured.items() if of_source.shows(name)}
     listed = [v for v in everything if not v.withdrawn and v.source in shown]
-    listed.sort(key=lambda v: (-rules[v.source].trust, v.source, v.key))
-    chosen: dict[str, Version] = {}
-    for version in listed:
-        chosen.setdefault(version.slot, version)
-    present = [version for version in chosen.values() if not version.redacted]
-    versions = sorted(present, key=lambda v: (age(v.version, v.published_at), v.slot), reverse=True)
-    alive = [version for version in versions if version.status != "deleted"]
+    present = [v for v in _most_trusted(listed, rules) if not v.redacted]
+    if len(present) > 1:
+        present.sort(key=lambda v: (age(v.version, v.published_at), v.slot), reverse=True)
     return Entry(
         name=name,
         position=max(touched, default=0),
-        first_seen_at=min((version.first_seen_at for version in everything), default=0),
-        latest=alive[0] if alive else None,
-        versions=tuple(versions),
+        first_seen_at=min([v.first_seen_at for v in everything], default=0),
+        latest=next((v for v in present if v.status != "deleted"), None),
+        versions=tuple(present),
         sources=tuple(sorted({v.source for v in listed if v.status != "deleted" and not v.redacted})),
     )
+
+
+def _most_trusted(listed: list[Version], rules: Mapping[SourceName, SourceRules]) -> Iterable[Version]:
+    """Each version once, from whoever is trusted most of those that list it."""
+    if len({(v.source, v.key) for v in listed}) == 1:
+        return listed
+    chosen: dict[Slot, Version] = {}
+    for version in sorted(listed, key=lambda v: (-rules[v.source].trust, v.source, v.key)):
+        chosen.setdefault(version.slot, version)
+    return chosen.values()
+
+
+def _is_like(name: ServerName, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -6,6 +6,7 @@ registry orders (its code, not its documents).
 """
 
 import re
+from functools import lru_cache
 from typing import Any
 
 _SEMVER = re.compile(
@@ -24,12 +25,20 @@ def is_semver(version: str) -> bool:
 
 def age(version: str | None, published_at: int | None) -> tuple[Any, ...]:
     """What versions of one server sort by, the latest last. `published_at` in microseconds."""
-    found = None if version is None else _SEMVER.fullmatch(version)
-    if found is None:
+    precedence = None if version is None else _precedence(version)
+    if precedence is None:
         return (0, (), published_at or _NEVER, version or "")
+    return (1, precedence, -(published_at or _NEVER), version)
+
+
+@lru_cache(maxsize=4096)  # most servers have the same few; what is listed is no longer than names.LONGEST_NAME
+def _precedence(version: str) -> tuple[Any, ...] | None:
+    """What a semantic version is compared by; None for one that is none."""
+    found = _SEMVER.fullmatch(version)
+    if found is None:
+        return None
     major, minor, patch, pre = found.groups()
-    precedence = (int(major), int(minor), int(patch), pre is None, () if pre is None else _identifiers(pre))
-    return (1, precedence, -(published_at or _NEVER), version or "")
+    return (int(major), int(minor), int(patch), pre is None, () if pre is None else _identifiers(pre))
 
 
 def _identifiers(prerelease: str) -> tuple[tuple[bool, int, str], ...]:

@@ -112,6 +112,8 @@ def _known_time(micros: int | None) -> int | None:
     return None if micros is None or micros < _YEAR_2 else micros
 
 
-def all_problems(record: Any) -> tuple[Problem, ...]:
-    """All that is said against a record: by the schema that it declares, and by our rules."""
-    return (*problems(record), *lint(record))
+def all_problems(record: Any, *, valid: bool = False) -> tuple[Problem, ...]:
+    """All that is said against a record: by the schema that it declares, unless it is known to be `valid`, and by our
+    rules.
+    """
+    return lint(record) if valid and record is not None else (*problems(record), *lint(record))

@@ -78,7 +78,7 @@ def read_server(record: Any) -> Server:
         version=version,
         website_url=_text(record, "websiteUrl", "website_url"),
         repository=_repository(record.get("repository")),
-        icons=tuple(icon for icon in map(_icon, _objects(record, "icons")) if icon is not None),
+        icons=tuple([icon for one in _objects(record, "icons") if (icon := _icon(one)) is not None]),
         packages=tuple(map(_package, _objects(record, "packages"))),
         remotes=tuple(map(_remote, _objects(record, "remotes"))),
         schema=_text(record, "$schema"),
@@ -152,8 +152,9 @@ def _has_secret(value: dict[str, Any], depth: int) -> bool:
         return True
     for inner in value.values():
         if type(inner) is list:
-            if depth and any(type(item) is dict and _has_secret(item, depth - 1) for item in inner):
-                return True
+            for item in inner if depth else ():
+                if type(item) is dict and _has_secret(item, depth - 1):
+                    return True
         elif type(inner) is dict and depth and _has_secret(inner, depth - 1):
             return True
     return False
@@ -165,10 +166,13 @@ def _objects(record: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [item for item in items[:MOST_LISTED] if isinstance(item, dict)] if isinstance(items, list) else []
 
 
-def _text(record: dict[str, Any], *names: str) -> str | None:
-    """The first of the names that holds text."""
-    for name in names:
-        value = record.get(name)
-        if isinstance(value, str):
+def _text(record: dict[str, Any], name: str, *older: str) -> str | None:
+    """The text under a name, or under the first of its older names that holds text."""
+    value = record.get(name)
+    if type(value) is str:
+        return value
+    for one in older:
+        value = record.get(one)
+        if type(value) is str:
             return value
     return None

@@ -230,7 +230,7 @@ def _derived(
         folded, kept, shown = entry.name.casefold(), None, None
         if latest is not None:
             kept, record = latest.record, news.records.get(latest.digest) or records.get(latest.record)
-            problems = (*all_problems(record), *_told_of(news.variants[folded] - {entry.name}))
+            problems = (*all_problems(record, valid=latest.valid), *_told_of(news.variants[folded] - {entry.name}))
             shown = orjson.dumps(document(entry._replace(position=position), record, problems)).decode()
         rows.append((build, document_id(entry.name), entry.name, folded, position, kept, shown))
     return rows
