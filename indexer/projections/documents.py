@@ -23,7 +23,7 @@ from indexer.database import LOCK_POLL_SECONDS, Database
 from indexer.documents import with_server_json
 from indexer.errors import IndexRefused, IndexUnavailable
 from indexer.projections import catalogue
-from indexer.projections.compare import compare
+from indexer.projections.compare import compare_positions
 from indexer.projections.rows import ENTRIES, chunks
 from indexer.projections.runner import LIVE as CATALOGUE
 from indexer.projections.runner import Checkpoint, drop_checkpoint, live_build, read_checkpoint, write_checkpoint
@@ -263,7 +263,7 @@ def rebuild(database: Database, index: SearchIndex) -> Position:
         filler.finish()
         with database.lock(LOCK):
             filler.finish()
-            found = compare(database, index, index.next_uid, filler.checkpoint.position)
+            found = compare_positions(database, index, index.next_uid, filler.checkpoint.position)
             if not found.agree:
                 raise IndexRefused(
                     f"The rebuilt index differs from the catalogue ({found.summary}); it was not put in place, and the "

@@ -15,7 +15,7 @@ from indexer.documents import with_server_json
 from indexer.errors import IndexRefused, IndexUnavailable
 from indexer.held import HELD
 from indexer.projections import catalogue, documents, runner
-from indexer.projections.compare import compare
+from indexer.projections.compare import compare_positions
 from indexer.projections.rows import ENTRIES, VERSIONS
 from indexer.projections.runner import Checkpoint, live_build, read_checkpoint
 from indexer.search import SearchIndex
@@ -104,11 +104,6 @@ def id_of(name: str) -> str:
 
 def lines(some: Iterable[dict[str, Any]]) -> BinaryIO:
     return BytesIO("\n".join(map(json.dumps, some)).encode())
-
-
-def all_but_one(some: BinaryIO) -> BinaryIO:
-    some.seek(0)
-    return BytesIO(b"".join(some.readlines()[1:]))
 
 
 def sent(index: SearchIndex, *some: dict[str, Any]) -> None:
@@ -415,22 +410,36 @@ def test_a_rebuild_is_not_put_off_by_a_catalogue_that_goes_on(
         appended(database, changed(record("com.example/server-1", title="late")), observed(record("com.example/new")))
         appended(database, withdrawn(record("com.example/server-2")))
         runner.catch_up(database)
-        return compare(*arguments)
+        return compare_positions(*arguments)
 
-    monkeypatch.setattr(documents, "compare", compare_late)
+    monkeypatch.setattr(documents, "compare_positions", compare_late)
     documents.rebuild(database, index)
     documents.catch_up(database, index)
     assert held(index) == wanted(database)
 
 
+WRONG: dict[str, Callable[[list[dict[str, Any]]], list[dict[str, Any]]]] = {
+    "1 missing, 0 extra, 0 different": lambda some: some[1:],
+    "0 missing, 1 extra, 0 different": lambda some: [*some, {"id": "added", "position": 1}],
+    "0 missing, 0 extra, 1 different": lambda some: [{**some[0], "position": 0}, *some[1:]],
+    "0 missing, 0 extra, 2 different": lambda some: [{"id": one["id"]} for one in some[:2]] + some[2:],
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_a_rebuilt_index_that_is_not_what_the_catalogue_says_is_not_put_in_place(
-    filled: tuple[Database, SearchIndex], monkeypatch: pytest.MonkeyPatch
+    wrong: str, filled: tuple[Database, SearchIndex], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, index = filled
     before, identity = held(index), index.identity()
     send = SearchIndex.send
-    monkeypatch.setattr(SearchIndex, "send", lambda self, some, uid=None: send(self, all_but_one(some), uid))
-    with pytest.raises(IndexRefused, match="1 missing, 0 extra, 0 different"):
+
+    def send_wrong(self: SearchIndex, some: BinaryIO, uid: str | None = None) -> int:
+        some.seek(0)
+        return send(self, lines(WRONG[wrong]([json.loads(line) for line in some])), uid)
+
+    monkeypatch.setattr(SearchIndex, "send", send_wrong)
+    with pytest.raises(IndexRefused, match=wrong):
         documents.rebuild(database, index)
     assert index.identity() == identity
     assert held(index) == before
