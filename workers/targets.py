@@ -97,18 +97,18 @@ def _read(url: str, params: Params) -> httpx.URL:
     if not params:
         return target
     query = httpx.QueryParams(dict(params) if isinstance(params, Mapping) else [*params])
-    return httpx.URL(f"{bare}?{asked.merge(query)}")
+    return httpx.URL(f"{bare}?{asked.merge(query) if asked else query}")
 
 
 @lru_cache(maxsize=16)  # a source's pages have one address, and other parameters
-def _address(url: str) -> tuple[httpx.URL, httpx.URL, httpx.QueryParams]:
+def _address(url: str) -> tuple[httpx.URL, str, httpx.QueryParams]:
     """A URL as it can be asked; the same without its parameters; and those."""
     target = httpx.URL(url)
     target.raw_host.decode().encode("idna")  # the socket does so, and its error would pass httpx by
     if target.scheme not in ("http", "https") or not target.host or (target.port or 1) > 65_535:
         raise ValueError("an address is https:// or http://, a host, and a port up to 65535 if any")
     target = target.copy_with(fragment=None)
-    return target, target.copy_with(query=None), target.params
+    return target, str(target.copy_with(query=None)), target.params
 
 
 def _stays(asked: httpx.URL, found: httpx.URL) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 30.0
 LONGEST_REST = 86_400.0
@@ -27,6 +28,7 @@ def asked_to_rest(headers: Mapping[str, str], now: datetime) -> float | None:
     return None if asked is None else min(max(asked, 0.0), LONGEST_REST)
 
 
+@lru_cache(maxsize=16)  # many answers have the same second
 def http_date(text: str | None) -> datetime | None:
     """The time in a Date or Retry-After header, in UTC; None for what is no date."""
     if text is None:
