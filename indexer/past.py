@@ -11,7 +11,7 @@ from heapq import merge
 from typing import Any, Self
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, and_, create_engine, or_, select
+from sqlalchemy import Connection, Select, and_, create_engine, or_, select
 from sqlalchemy.pool import StaticPool
 from sqlmodel import SQLModel
 
@@ -25,7 +25,7 @@ from indexer.projections.runner import LIVE, Checkpoint, live_build, write_check
 from indexer.sql import among, given, insert_missing
 from indexer.store import EVENTS, PAGE_EVENTS, RECORDS, STREAMS, read_positions
 from schemas.events import Recorded, SourceConfigured, SourceRemoved, WithRecord, rfc3339, server_name
-from schemas.names import ListingKey, Position, ServerName, decisions_stream, listing_stream, record_id
+from schemas.names import Position, ServerName, decisions_stream, record_id
 
 Json = dict[str, Any]
 BUILD = 1
@@ -98,12 +98,11 @@ def _touched(connection: Connection, first: Position, last: Position) -> Select[
     """The names without their case that something between two positions may have changed."""
     build = live_build(connection)
     between = and_(EVENTS.c.position > first, EVENTS.c.position <= last)
-    listings: list[ColumnElement[bool]] = [LISTINGS.c.stream.in_(select(EVENTS.c.stream).where(between))]
-    for recorded in _said_of_all(connection, after=first, until=last):
-        if isinstance(recorded.event, SourceConfigured | SourceRemoved):
-            of_source = listing_stream(recorded.event.source, ListingKey(""))
-            listings.append(LISTINGS.c.stream.startswith(of_source, autoescape=True))
-    named = select(LISTINGS.c.name).where(LISTINGS.c.build == build, or_(*listings))
+    stream = "listing/" + LISTINGS.c.source + "/" + LISTINGS.c.key
+    said = [one.event for one in _said_of_all(connection, after=first, until=last)]
+    sources = {event.source for event in said if isinstance(event, SourceConfigured | SourceRemoved)}
+    listed = or_(stream.in_(select(EVENTS.c.stream).where(between)), LISTINGS.c.source.in_(sources))
+    named = select(LISTINGS.c.name).where(LISTINGS.c.build == build, listed)
     query = select(ENTRIES.c.folded).where(ENTRIES.c.build == build, ENTRIES.c.name.in_(named))
     return query.distinct().order_by(ENTRIES.c.folded)
 

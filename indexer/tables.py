@@ -191,12 +191,8 @@ class CatalogueVersionRow(SQLModel, table=True):
     """
 
     __tablename__ = "catalogue_versions"
-    __table_args__ = (
-        # The build comes last: were it first, SQLite would read a whole build rather than look some names up.
-        PrimaryKeyConstraint("source", "key", "slot", "build"),
-        Index("catalogue_versions_name", "build", "name"),
-        BY_KEY,
-    )
+    # The build comes last: were it first, SQLite would read a whole build rather than look some listings up.
+    __table_args__ = (PrimaryKeyConstraint("source", "key", "slot", "build"), BY_KEY)
 
     build: int = Field(primary_key=True)
     source: str = text_column(key=True)
@@ -217,14 +213,15 @@ class CatalogueVersionRow(SQLModel, table=True):
 
 
 class CatalogueListingRow(SQLModel, table=True):
-    """Every name under which a listing's stream ever told of a server."""
+    """Every name under which a listing ever told of a server."""
 
     __tablename__ = "catalogue_listings"
     __table_args__ = BY_KEY
 
     build: int = Field(primary_key=True)
     name: str = text_column(key=True)
-    stream: str = text_column(key=True)
+    source: str = text_column(key=True)
+    key: str = text_column(key=True)
 
 
 class CatalogueEntryRow(SQLModel, table=True):

@@ -43,7 +43,7 @@ from indexer.sql import Row, insert_missing_whole, upsert_whole
 from indexer.verdict import Problem
 from indexer.versions import Place, Version, all_problems, fold, place, without_record
 from schemas.events import DecisionRedacted, ListingEvent, Recorded, SourceConfigured, SourceRemoved, WithRecord
-from schemas.names import Digest, ServerName, SourceName, StreamId, document_id
+from schemas.names import Digest, ListingKey, ServerName, SourceName, document_id
 
 _RULES = (
     *(
@@ -72,16 +72,20 @@ def fingerprint() -> str:
     return hashed.hexdigest()[:32]
 
 
+_Listed = tuple[ServerName, SourceName, ListingKey]
+"""A name, and a listing that has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _News:
     """What some events bring: the versions that they touch, after them and as they were, their raw records, the names
-    that their streams have now, and the names to derive, each with the last position that touches it.
+    that their listings have now, and the names to derive, each with the last position that touches it.
     """
 
     after: Mapping[Place, Version]
     by_name: Mapping[ServerName, Sequence[Version]]
     records: Mapping[Digest, Any]
-    listed: Collection[tuple[ServerName, StreamId]]
+    listed: Collection[_Listed]
     touched: Mapping[ServerName, int]
     variants: Mapping[str, set[ServerName]]
 
@@ -165,14 +169,14 @@ def _news(connection: Connection, build: int, events: Sequence[Recorded]) -> _Ne
     versions |= versions_of(connection, build, redacted)
     after: dict[Place, Version] = {}
     named: dict[ServerName, int] = {}
-    listed: set[tuple[ServerName, StreamId]] = set()
+    listed: set[_Listed] = set()
     for recorded in events:
         for where, version in _moved(versions, recorded):
             before = versions.get(where)
             if before is not None:
                 named[before.name] = recorded.position
             if before is None or before.name != version.name:
-                listed.add((version.name, recorded.stream))
+                listed.add((version.name, version.source, version.key))
             named[version.name] = recorded.position
             versions[where] = after[where] = version
     records = {event.digest: event.record for event in of_listings if isinstance(event, WithRecord)}

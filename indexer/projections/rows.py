@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Select, bindparam, delete, select
+from sqlalchemy import Connection, Select, and_, bindparam, delete, select
 
 from indexer.blanking import BLANK
 from indexer.sql import among, given
@@ -13,7 +13,7 @@ from indexer.store import RECORDS
 from indexer.tables import CatalogueEntryRow, CatalogueListingRow, CatalogueSourceRow, CatalogueVersionRow, table
 from indexer.text import read_json
 from indexer.versions import FIELDS, Place, Version
-from schemas.names import Digest, RecordId, ServerName, SourceName, StreamId
+from schemas.names import Digest, RecordId, ServerName, SourceName, StreamId, listing_stream
 
 SOURCES, VERSIONS, ENTRIES = table(CatalogueSourceRow), table(CatalogueVersionRow), table(CatalogueEntryRow)
 LISTINGS = table(CatalogueListingRow)
@@ -24,6 +24,13 @@ assert tuple(VERSIONS.columns.keys()) == ("build", *FIELDS), "a version is its r
 _T = TypeVar("_T")
 
 _VERSION_COLUMNS = [VERSIONS.c[name] for name in FIELDS]
+_VERSIONS_LISTED = and_(
+    VERSIONS.c.source == LISTINGS.c.source,
+    VERSIONS.c.key == LISTINGS.c.key,
+    VERSIONS.c.build == LISTINGS.c.build,
+    VERSIONS.c.name == LISTINGS.c.name,
+)
+"""The versions that have a listing's name now: it may have had others."""
 
 
 def clear(connection: Connection, keep: Iterable[int]) -> None:
@@ -58,8 +65,9 @@ def read_versions(connection: Connection, build: int, names: Sequence[ServerName
 
 def streams_of(connection: Connection, build: int, names: Collection[ServerName]) -> list[StreamId]:
     """The streams of all listings that ever had one of some names."""
-    query = select(LISTINGS.c.stream).where(LISTINGS.c.build == build, LISTINGS.c.name.in_(names)).distinct()
-    return [StreamId(stream) for stream in connection.scalars(query.order_by(LISTINGS.c.stream))]
+    query = select(LISTINGS.c.source, LISTINGS.c.key).where(LISTINGS.c.build == build, LISTINGS.c.name.in_(names))
+    rows = connection.execute(query.distinct())
+    return sorted(listing_stream(source, key) for source, key in rows)
 
 
 def versions_at(connection: Connection, build: int, places: Collection[Place]) -> dict[Place, Version]:
@@ -101,10 +109,11 @@ def names_listed(connection: Connection, build: int, sources: list[SourceName]) 
     last = ""
     while sources:
         query = (
-            select(VERSIONS.c.name)
-            .where(VERSIONS.c.build == build, VERSIONS.c.source.in_(sources), VERSIONS.c.name > last)
+            select(LISTINGS.c.name)
+            .join_from(LISTINGS, VERSIONS, _VERSIONS_LISTED)
+            .where(LISTINGS.c.build == build, LISTINGS.c.source.in_(sources), LISTINGS.c.name > last)
             .distinct()
-            .order_by(VERSIONS.c.name)
+            .order_by(LISTINGS.c.name)
             .limit(NAMES_AT_ONCE)
         )
         names = [ServerName(name) for name in connection.scalars(query)]
@@ -128,8 +137,9 @@ def chunks(values: Iterable[_T], size: int) -> Iterator[list[_T]]:
 
 @cache
 def _versions_named(dialect: str) -> Select[Any]:
-    named = among(dialect, "names", VERSIONS.c.name)
-    return select(*_VERSION_COLUMNS).where(VERSIONS.c.build == bindparam("of"), named)
+    named = among(dialect, "names", LISTINGS.c.name)
+    query = select(*_VERSION_COLUMNS).join_from(LISTINGS, VERSIONS, _VERSIONS_LISTED)
+    return query.where(LISTINGS.c.build == bindparam("of"), named)
 
 
 @cache

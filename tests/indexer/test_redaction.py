@@ -92,7 +92,7 @@ def test_all_records_of_a_server_are_blank_and_their_events_stay(database: Datab
     for was, now in zip(before, after[: len(before)], strict=True):
         if isinstance(was.event, ListingEvent) and was.event.name == NAME:
             assert now.event == was.event.model_copy(update={"record": None, "redacted": True})
-            assert now[:-1] == was[:-1]
+            assert now._replace(event=was.event) == was
         else:
             assert now == was
     decisions = after[len(before) :]
@@ -198,7 +198,7 @@ def test_what_this_process_just_appended_is_as_blank_as_the_log(database: Databa
         )
     assert done is not None
     tail.add(done)
-    assert done.events == log(database, log(database)[-2].position)
+    assert [one._replace(valid=None) for one in done.events] == log(database, log(database)[-2].position)
     runner.catch_up(database, tail=tail)
     assert SECRET not in everything(database)
     assert live(database)[0] == live(database)[1]
