@@ -18,7 +18,7 @@ from indexer.search import SearchIndex
 
 STEP_SECONDS = 1.0
 STEP_EVENTS = 1_000
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 1.0
 SEND_ENTRIES, SEND_GROWTH, SEND_MOST = 4_000, 2, 10_000
 SEND_SECONDS = 15.0
 """What waits is sent when it is so much, and so many times what was sent last, but no more than the most; when it has
