@@ -42,4 +42,4 @@ def test_a_command_imports_nothing_of_a_broker_or_of_postgres_where_there_is_non
         (tmp_path / "sources.toml").write_text(source)
         modules = imported(tmp_path, command, *(["pdf"] if command == "search" else []))
     assert "workers.commands" in modules
-    assert modules.isdisjoint([*BROKERS, "psycopg"])
+    assert modules.isdisjoint([*BROKERS, "psycopg", "sqlalchemy.dialects.postgresql"])
