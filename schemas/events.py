@@ -19,7 +19,7 @@ E = TypeVar("E", bound="Event")
 class Event(BaseModel):
     """A recorded fact."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class SourceEvent(Event):
@@ -114,7 +114,7 @@ class Counts(BaseModel):
     quarantined.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     pages: int = 0
     requests: int = 0
@@ -225,7 +225,7 @@ AnyEvent = Annotated[
 WithRecord = ListingObserved | ListingChanged | ListingReturned
 """The events that carry a raw record."""
 
-EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent, config=ConfigDict(defer_build=True))
 
 
 def trusted(kind: type[E], fields: dict[str, Any]) -> E:
