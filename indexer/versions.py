@@ -69,16 +69,21 @@ def fold(version: Version | None, recorded: Recorded) -> Version | None:
     """A version after one more of its events. An event of a version that was never observed changes nothing."""
     event = recorded.event
     if isinstance(event, WithRecord):
+        where = slot(event.version)
+        status, message, published_at, updated_at = _about(event.meta)
         return Version(
-            source=event.source,
-            key=event.key,
-            slot=slot(event.version),
-            name=server_name(event),
-            version=storable(event.version) if isinstance(event.version, str) else None,
-            digest=event.digest,
-            **_about(event.meta),
-            first_seen_at=to_micros(recorded.recorded_at) if version is None else version.first_seen_at,
-            position=recorded.position,
+            event.source,
+            event.key,
+            where,
+            server_name(event),
+            where if isinstance(event.version, str) else None,  # the slot of text is that text, storable
+            event.digest,
+            status,
+            message,
+            published_at,
+            updated_at,
+            to_micros(recorded.recorded_at) if version is None else version.first_seen_at,
+            recorded.position,
             withdrawn=False,
             valid=(event.redacted or fulfils(event.record)) if recorded.valid is None else recorded.valid,
             redacted=event.redacted,
@@ -86,7 +91,14 @@ def fold(version: Version | None, recorded: Recorded) -> Version | None:
     if version is None:
         return None
     if isinstance(event, ListingStatusChanged):
-        return version._replace(**_about(event.meta), position=recorded.position)
+        status, message, published_at, updated_at = _about(event.meta)
+        return version._replace(
+            status=status,
+            status_message=message,
+            published_at=published_at,
+            updated_at=updated_at,
+            position=recorded.position,
+        )
     if isinstance(event, ListingWithdrawn):
         return version._replace(withdrawn=True, position=recorded.position)
     return version
@@ -97,14 +109,10 @@ def without_record(version: Version, position: Position) -> Version:
     return version._replace(valid=True, redacted=True, position=position)
 
 
-def _about(meta: Any) -> dict[str, Any]:
-    about = read_about(meta)
-    return {
-        "status": about.status,
-        "status_message": None if about.status_message is None else storable(about.status_message),
-        "published_at": _known_time(about.published_at),
-        "updated_at": _known_time(about.updated_at),
-    }
+def _about(meta: Any) -> tuple[str, str | None, int | None, int | None]:
+    """What a source says of a version: its status, the message with it, when it was published and when updated."""
+    status, message, published_at, updated_at, _, _ = read_about(meta)
+    return status, message and storable(message), _known_time(published_at), _known_time(updated_at)
 
 
 def _known_time(micros: int | None) -> int | None:
