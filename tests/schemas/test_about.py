@@ -209,6 +209,22 @@ def test_a_time_written_is_the_time_read(local: datetime, minutes: int) -> None:
     assert read_time(time.isoformat()) == time
 
 
+@given(
+    st.tuples(
+        st.sampled_from(["2025-09-10", "2024-02-29", "2025-02-29", "0000-01-01", "9999-12-31", "2025-W37-3", "2025-9-10"]),
+        st.sampled_from("Tt _"),
+        st.sampled_from(["00", "19", "23", "24", "29", "1", "١٢", "-1"]),
+        st.sampled_from([":", ".", ""]),
+        st.sampled_from(["00", "59", "60", "Z\x00", "5Z"]),
+        st.sampled_from([":", ""]),
+        st.sampled_from(["00", "59", "60", "Z\x00"]),
+        st.sampled_from(["", ".", ",", ".5", ".500000", ".4999995", ".5Z\x000", ".٥", ".5+00", ".5\ud800"]),
+    ).map("".join)
+)
+def test_it_is_the_same_time_whichever_way_its_zone_is_written(local: str) -> None:
+    assert read_micros(local + "Z") == read_micros(local + "+00:00")
+
+
 @given(json_values())
 @settings(deadline=None)
 def test_any_json_value_can_be_unwrapped_and_read(value: Any) -> None:
