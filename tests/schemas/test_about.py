@@ -211,7 +211,7 @@ def test_a_time_written_is_the_time_read(local: datetime, minutes: int) -> None:
 
 @given(
     st.tuples(
-        st.sampled_from(["2025-09-10", "2024-02-29", "2025-02-29", "0000-01-01", "9999-12-31", "2025-W37-3", "2025-9-10"]),
+        st.sampled_from(["2025-09-10", "2024-02-29", "2025-02-29", "0000-01-01", "9999-12-31", "2025-W37-3"]),
         st.sampled_from("Tt _"),
         st.sampled_from(["00", "19", "23", "24", "29", "1", "١٢", "-1"]),
         st.sampled_from([":", ".", ""]),
