@@ -1,5 +1,6 @@
 """A server at one source: what an observation means, given what is held. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -66,6 +67,13 @@ def is_deleted(held: Held) -> bool:
 def about_text(about: About) -> str:
     """What a source says about a version, but for what flips by itself (`isLatest`), to compare by."""
     return ascii_json(about[:-1])
+
+
+def say_just(texts: Sequence[str], abouts: Sequence[About]) -> bool:
+    """Whether texts are the `about_text` of each, written at once to be compared; it may say no of what orjson cannot
+    write.
+    """
+    return f"[{','.join(texts)}]" == ascii_json([about[:-1] for about in abouts])
 
 
 def newest(observations: list[Observation]) -> Observation:

@@ -18,9 +18,9 @@ from indexer import absence, candidates, leases, quarantine
 from indexer.absence import AskFor, Told, Withdraw
 from indexer.blanking import REDACTIONS
 from indexer.crawls import CrawlState, Walk, advance
-from indexer.held import HELD, Found, ListingSlot, Span, read_held
+from indexer.held import HELD, ListingSlot, Span, read_held
 from indexer.leases import Lease
-from indexer.listing import Decided, as_held, decide, event_of, missed_or_silent, newest
+from indexer.listing import Decided, Held, as_held, decide, event_of, missed_or_silent, newest
 from indexer.sql import among, given, upsert_whole
 from indexer.store import STREAMS, Appended, Write, append
 from indexer.verdict import fulfils
@@ -58,9 +58,12 @@ class News(NamedTuple):
 
 
 class Decisions(NamedTuple):
-    """What is held of some versions, what of their observations is new, and what their events need of the past."""
+    """What of the observations of some versions is new, what is held of these versions, what else is held in their span
+    (None where nobody looked, or it is much), and what the events need of the past.
+    """
 
-    found: Found
+    held: Mapping[ListingSlot, Held]
+    others: Mapping[ListingSlot, Held] | None
     news: list[News]
     past: Past
 
@@ -85,7 +88,7 @@ def record_page(
     if quarantined and appended is not None:
         quarantine.keep(connection, appended, walk=walk.started_at)
 
-    walk = absence.compare(connection, lease.source, state, places, span=span, others=decided.found.others)
+    walk = absence.compare(connection, lease.source, state, places, span=span, others=decided.others)
     walk = _counted(walk, len(seen), decided, state.mark)
     more = Counts(pages=1, requests=requests, observed=len(unidentified), quarantined=len(unidentified))
     walk = advance(walk, page.next_cursor, served_at=page.served_at)
@@ -234,13 +237,15 @@ def _decide(
 ) -> Decisions:
     """What the observations of some versions are, given what is held."""
     found = read_held(connection, source, seen.keys(), span)
+    if found.is_just(seen):
+        return Decisions({}, {}, [], _NO_PAST)
     kinds = {
         place: kind
         for place, one in seen.items()
         if (kind := decide(found.held.get(place), one, older_counts=older_counts)) is not None
     }
     if not kinds:
-        return Decisions(found, [], Past({}, set()))
+        return Decisions(found.held, found.others, [], _NO_PAST)
     past = read_past(connection, source, {place: seen[place].digest for place in kinds})
     news = []
     for place, kind in kinds.items():
@@ -248,7 +253,7 @@ def _decide(
         redacted = one.digest in past.redacted
         valid = None if kind is ListingStatusChanged else redacted or fulfils(one.record)
         news.append(News(place, one, event_of(kind, source, one, redacted=redacted), valid))
-    return Decisions(found, news, past)
+    return Decisions(found.held, found.others, news, past)
 
 
 def _counted(walk: Walk, observed: int, decided: Decisions, mark: datetime | None) -> Walk:
@@ -259,12 +264,12 @@ def _counted(walk: Walk, observed: int, decided: Decisions, mark: datetime | Non
     counts = add(walk.counts, Counts(observed=observed, **tally))
     if walk.mode != "audit" or not decided.news:
         return walk.model_copy(update={"counts": counts})
-    held = decided.found.held
-    escaped = Counter(missed_or_silent(one.seen, held.get(one.place), mark) for one in decided.news)
+    escaped = Counter(missed_or_silent(one.seen, decided.held.get(one.place), mark) for one in decided.news)
     missed, silent = walk.missed + escaped["missed"], walk.silent + escaped["silent"]
     return walk.model_copy(update={"counts": counts, "missed": missed, "silent": silent})
 
 
+_NO_PAST = Past({}, set())
 _COUNTED_AS = {
     "listing.observed": "new",
     "listing.changed": "changed",

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.clock import to_micros
-from indexer.listing import Held, about_text, as_held, decide, event_of, missed_or_silent, newest
+from indexer.listing import Held, about_text, as_held, decide, event_of, missed_or_silent, newest, say_just
 from indexer.text import digest
+from schemas.about import About
 from schemas.events import (
     ListingChanged,
     ListingEvent,
@@ -179,3 +180,23 @@ def test_an_audits_difference_is_sorted_by_its_time(
     before = None if held_at is None else held(seen(record(title="before"), meta(updated=held_at)))
     until: datetime | None = None if mark is None else at(mark)
     assert missed_or_silent(now, before, until) == sorted_as
+
+
+ABOUTS = st.builds(
+    About,
+    st.sampled_from(["active", "deleted"]),
+    st.sampled_from([None, "", "],[", '"', "\\", "ü", "\ud800", "\x00", 'gone","use b']),
+    st.sampled_from([None, 0, 1_757_514_601_500_000]),
+    st.none(),
+    st.sampled_from([None, 1]),
+    st.sampled_from([None, True]),
+)
+
+
+@given(st.lists(st.tuples(ABOUTS, ABOUTS), max_size=3))
+def test_texts_say_just_what_was_seen_where_each_of_them_does(pairs: list[tuple[About, About]]) -> None:
+    texts, now = [about_text(before) for before, _ in pairs], [one for _, one in pairs]
+    the_same = texts == [about_text(one) for one in now]
+    assert say_just(texts, now) <= the_same
+    if not any("\ud800" in (one.status_message or "") for one in now):  # these are written apart: looked at one by one
+        assert say_just(texts, now) == the_same
