@@ -74,9 +74,9 @@ def check(connection: Connection, lease: Lease) -> None:
         raise _lost(lease)
 
 
-def hold(connection: Connection, lease: Lease) -> None:
-    """Holds the source's row as `check` does, where others write meanwhile; on SQLite nobody does, and who saves at the
-    end need not look now. Raises LeaseLost where a newer lease exists.
+def lock_row(connection: Connection, lease: Lease) -> None:
+    """Holds the source's row as `check` does, for who is going to `save`. On SQLite nobody else writes meanwhile, and
+    `save` itself sees a newer lease in time. Raises LeaseLost where it looked and found one.
     """
     if connection.dialect.name != "sqlite":
         check(connection, lease)

@@ -77,7 +77,7 @@ def record_page(
     """
     walk = state.walk
     assert walk is not None, "a page is recorded while a crawl is under way"
-    leases.hold(connection, lease)  # its row is locked before the log, as everywhere: no deadlock
+    leases.lock_row(connection, lease)  # its row is locked before the log, as everywhere: no deadlock
     seen, last = distinct(page), page.next_cursor is None
     places = shown(page, seen)
     span = absence.span_of(walk, places, last=last)
