@@ -65,8 +65,8 @@ def show(connection: Connection, name: ServerName) -> Json | None:
     )
     shown: list[Json] = []
     for some in chunks(entry.versions, SHOWN_AT_ONCE):
-        records = records_of(connection, {version.record for version in some})
-        shown += [_version(version, records.get(version.record)) for version in some]
+        records = records_of(connection, {version.record_id for version in some})
+        shown += [_version(version, records.get(version.record_id)) for version in some]
     return {**document, "versions": shown}
 
 

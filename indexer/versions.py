@@ -44,7 +44,7 @@ class Version(NamedTuple):
     redacted: bool = False
 
     @property
-    def record(self) -> RecordId:
+    def record_id(self) -> RecordId:
         """By what its raw record is kept."""
         return record_id(self.name, self.digest)
 

@@ -78,8 +78,9 @@ _Listed = tuple[ServerName, SourceName, ListingKey]
 
 @dataclass(frozen=True, slots=True)
 class _News:
-    """What some events bring: the versions that they touch, after them and as they were, their raw records, the names
-    that their listings have now, and the names to derive, each with the last position that touches it.
+    """What some events bring: the versions that they touch, after them, by place and by name; their raw records; the
+    names that their listings have now; and the names to derive, each with the last position that touches it, and with
+    those that differ from it by case only.
     """
 
     after: Mapping[Place, Version]
@@ -92,15 +93,15 @@ class _News:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What some events make of a build: the rows of its tables, and the sources of which all entries are to be derived
-    anew, as they are configured now.
+    """What some events make of a build: the rows of its tables, and the sources that are configured otherwise now: all
+    their entries are derived anew, with the last positions that `touched` them, where these are written.
     """
 
     sources: list[Row]
     versions: list[Row]
     listings: list[Row]
     entries: list[Row]
-    moved: list[SourceName]
+    reconfigured: list[SourceName]
     touched: Mapping[ServerName, int]
 
 
@@ -117,7 +118,7 @@ def changes(connection: Connection, build: int, events: Sequence[Recorded]) -> C
         versions=[(build, *version) for version in news.after.values()],
         listings=[(build, *one) for one in news.listed],
         entries=entries,
-        moved=list(configured),
+        reconfigured=list(configured),
         touched=news.touched if configured else {},
     )
 
@@ -130,8 +131,8 @@ def apply(connection: Connection, build: int, found: Changes) -> None:
     upsert_whole(connection, ENTRIES, found.entries)
     upsert_whole(connection, VERSIONS, found.versions)
     insert_missing_whole(connection, LISTINGS, found.listings)
-    rules = read_rules(connection, build) if found.moved else {}
-    for names in names_listed(connection, build, found.moved):
+    rules = read_rules(connection, build) if found.reconfigured else {}
+    for names in names_listed(connection, build, found.reconfigured):
         nothing_new = _News({}, {}, {}, (), found.touched, _variants(connection, build, names))
         upsert_whole(connection, ENTRIES, _derived(connection, build, names, rules, nothing_new))
 
@@ -227,13 +228,13 @@ def _derived(
     """The rows of some servers, merged anew."""
     entries = [merge(name, held, rules) for name, held in _held(connection, build, names, news).items()]
     chosen = [entry.latest for entry in entries if entry.latest is not None]
-    records = records_of(connection, {latest.record for latest in chosen if latest.digest not in news.records})
+    records = records_of(connection, {latest.record_id for latest in chosen if latest.digest not in news.records})
     rows: list[Row] = []
     for entry in entries:
         latest, position = entry.latest, max(entry.position, news.touched.get(entry.name, 0))
         folded, kept, shown = entry.name.casefold(), None, None
         if latest is not None:
-            kept, record = latest.record, news.records.get(latest.digest) or records.get(latest.record)
+            kept, record = latest.record_id, news.records.get(latest.digest) or records.get(latest.record_id)
             problems = (*all_problems(record, valid=latest.valid), *_told_of(news.variants[folded] - {entry.name}))
             shown = orjson.dumps(document(entry._replace(position=position), record, problems)).decode()
         rows.append((build, document_id(entry.name), entry.name, folded, position, kept, shown))
