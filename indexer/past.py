@@ -98,6 +98,7 @@ def _touched(connection: Connection, first: Position, last: Position) -> Select[
     """The names without their case that something between two positions may have changed."""
     build = live_build(connection)
     between = and_(EVENTS.c.position > first, EVENTS.c.position <= last)
+    # As names.listing_stream has it, for a row of any listing.
     stream = "listing/" + LISTINGS.c.source + "/" + LISTINGS.c.key
     said = [one.event for one in _said_of_all(connection, after=first, until=last)]
     sources = {event.source for event in said if isinstance(event, SourceConfigured | SourceRemoved)}

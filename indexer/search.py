@@ -31,8 +31,8 @@ _LINES = "application/x-ndjson"
 _KEY_SPACE = uuid.UUID("3a0f4c2e-5d0b-4c53-9d8a-6f0f4c6d8e11")
 
 HEARD_BYTES = 2**20
-"""Who may not write is told so before the body is read. Of one longer than what is on its way between two machines the
-end is never taken, and the answer never heard.
+"""Before a longer body leave is asked for. Who may not write is answered before the body is read; of what is more than
+fits on its way between two machines the end is then never taken, and the answer never heard.
 """
 
 

@@ -32,7 +32,7 @@ LATER = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 """The statuses that another try may change; 520 to 530 are what Cloudflare says of a server behind it."""
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 FORBIDDEN = 403
-"""As GitHub says, too, that no request remains."""
+"""What GitHub says, too, when no request remains."""
 GONE = frozenset({404, 410, 451})
 MOST_REDIRECTS = 5
 READINGS = 3

@@ -19,12 +19,14 @@ from indexer.search import SearchIndex
 STEP_SECONDS = 1.0
 STEP_EVENTS = 1_000
 WATCH_SECONDS = 1.0
+"""So often the index is asked whether it has what is in flight: each time costs two milliseconds beside a crawl."""
 SEND_ENTRIES, SEND_GROWTH, SEND_MOST = 4_000, 2, 10_000
 SEND_SECONDS = 15.0
 """What waits is sent when it is so much, and so many times what was sent last, but no more than the most; when it has
 waited so long; and when the crawl ends. It then waits for twice the most at most.
 """
 CLOSE_SECONDS = 1.0
+"""Who stops waits so long for the thread, and for no index."""
 
 
 class Indexing:
@@ -86,11 +88,11 @@ class Indexing:
 
     def _begin_sending(self) -> None:
         index = self._open_index()
-        self._sending = threading.Thread(target=self._sent_by_thread, args=(index,), name="to the index", daemon=True)
+        self._sending = threading.Thread(target=self._send_in_thread, args=(index,), name="to the index", daemon=True)
         self._sent_at = time.monotonic()
         self._sending.start()
 
-    def _sent_by_thread(self, index: SearchIndex) -> None:
+    def _send_in_thread(self, index: SearchIndex) -> None:
         with suppress(StoreUnavailable):  # the next page finds out
             self._noting(lambda: self._send_and_watch(index))
 

@@ -46,7 +46,7 @@ def _placeholder(look: Look) -> Iterable[Hit]:
 
 
 def _marked(look: Look) -> Iterator[tuple[str, str]]:
-    """The texts that hold a sign which every placeholder has."""
+    """What people and models read, and of what is installed the texts that hold a sign which every placeholder has."""
     yield from look.said
     if _has_mark(look.version):
         yield "/version", look.version
