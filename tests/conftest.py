@@ -7,11 +7,12 @@ import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import pytest
 
 from indexer.errors import McpIndexerError
+from indexer.search import SearchIndex
 from tests.servers import (
     MeilisearchServer,
     PostgresServer,
@@ -159,6 +160,20 @@ def meili_index(meilisearch_server: MeilisearchServer) -> Iterator[str]:
     uid = f"test-{uuid.uuid4().hex}"
     yield uid
     meilisearch_server.delete_indexes(uid)
+
+
+@pytest.fixture
+def documents_sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many documents each index task was given."""
+    counts, send = list[int](), SearchIndex.send
+
+    def counted(self: SearchIndex, documents: BinaryIO, uid: str | None = None) -> int:
+        documents.seek(0)
+        counts.append(len(documents.readlines()))
+        return send(self, documents, uid)
+
+    monkeypatch.setattr(SearchIndex, "send", counted)
+    return counts
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
 """Observations, events, pages and crawls as tests write them: with what matters to the test, the rest made up."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, BinaryIO
 
 from sqlalchemy import func, select
 
@@ -160,6 +162,11 @@ def events(database: Database) -> int:
     """How many events the log holds."""
     with database.read() as connection:
         return connection.scalar(select(func.count()).select_from(EVENTS)) or 0
+
+
+def lines(documents: Iterable[dict[str, Any]]) -> BinaryIO:
+    """Documents as an index is sent them."""
+    return BytesIO("\n".join(map(json.dumps, documents)).encode())
 
 
 def page(*records: Observation | Unidentified, cursor: str | None = None, served: datetime | None = START) -> Page:

@@ -3,8 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
-from io import BytesIO
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import pytest
@@ -21,23 +20,22 @@ from indexer.projections.runner import Checkpoint, live_build, read_checkpoint
 from indexer.search import SearchIndex
 from indexer.search_settings import SETTINGS
 from indexer.store import RECORDS
-from indexer.text import digest
 from indexer.verify import Report, repair, verify
-from schemas.about import read_about
 from schemas.documents import DOCUMENT
 from schemas.events import AnyEvent
-from schemas.names import ListingKey, ServerName, document_id
-from schemas.observations import Observation
+from schemas.names import ServerName, document_id
 from tests.indexer.made import (
     appended,
     changed,
     configured,
     crawled,
+    lines,
     meta,
     observed,
     page,
     record,
     returned,
+    seen,
     status_changed,
     withdrawn,
 )
@@ -55,14 +53,9 @@ def index(meilisearch_server: MeilisearchServer, meili_index: str) -> SearchInde
 @pytest.fixture
 def filled(sqlite: Database, index: SearchIndex) -> tuple[Database, SearchIndex]:
     """A log of twelve servers, with its catalogue and its index."""
-    crawled(sqlite, [page(*(observation(f"com.example/server-{number}") for number in range(SERVERS)))])
+    crawled(sqlite, [page(*(seen(record(f"com.example/server-{number}")) for number in range(SERVERS)))])
     after(sqlite, index, configured())
     return sqlite, index
-
-
-def observation(name: str, **more: Any) -> Observation:
-    raw, said = record(name, **more), meta()
-    return Observation(ListingKey(name), name, raw["version"], raw, said, read_about(said), digest(raw))
 
 
 def after(database: Database, index: SearchIndex, *events: AnyEvent) -> int:
@@ -100,10 +93,6 @@ def reached(database: Database) -> int:
 
 def id_of(name: str) -> str:
     return document_id(ServerName(name))
-
-
-def lines(some: Iterable[dict[str, Any]]) -> BinaryIO:
-    return BytesIO("\n".join(map(json.dumps, some)).encode())
 
 
 def sent(index: SearchIndex, *some: dict[str, Any]) -> None:
@@ -195,18 +184,10 @@ def test_any_size_of_batches_gives_the_same(
 
 
 def test_a_change_that_moves_every_entry_to_one_position_is_sent_once(
-    filled: tuple[Database, SearchIndex], monkeypatch: pytest.MonkeyPatch
+    filled: tuple[Database, SearchIndex], documents_sent: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, index = filled
-    sends: list[int] = []
-    send = SearchIndex.send
-
-    def counted(self: SearchIndex, some: BinaryIO, uid: str | None = None) -> int:
-        some.seek(0)
-        sends.append(len(some.readlines()))
-        return send(self, some, uid)
-
-    monkeypatch.setattr(SearchIndex, "send", counted)
+    documents_sent.clear()
     monkeypatch.setattr(documents, "BATCH_DOCUMENTS", 5)
     appended(database, configured(trust=7))
     runner.catch_up(database)
@@ -216,7 +197,7 @@ def test_a_change_that_moves_every_entry_to_one_position_is_sent_once(
         for _ in range(3):
             filler.push()
         filler.finish()
-    assert sends == [5, 5, 2]
+    assert documents_sent == [5, 5, 2]
     assert held(index) == wanted(database)
 
 
@@ -749,20 +730,8 @@ def test_documents_whose_records_have_keys_of_their_own_are_all_indexed(sqlite: 
     items = {item["server"]["name"]: item for item in generate(4 * servers, extra_keys=keys)}
     some = list(items.values())[:servers]
     assert len(some) * keys > 65_535
-    seen = [
-        Observation(
-            ListingKey(item["server"]["name"]),
-            item["server"]["name"],
-            item["server"]["version"],
-            item["server"],
-            {},
-            read_about({}),
-            digest(item["server"]),
-        )
-        for item in some
-    ]
     appended(sqlite, configured())
-    crawled(sqlite, [page(*seen)])
+    crawled(sqlite, [page(*(seen(item["server"], {}) for item in some))])
     runner.catch_up(sqlite)
     documents.catch_up(sqlite, index)
     assert index.count() == servers

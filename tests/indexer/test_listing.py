@@ -31,8 +31,7 @@ NO_TIME = seen(record(title="second"), {})
 
 
 def held(one: Observation, **more: Any) -> Held:
-    before = as_held(one)
-    return Held(**{**{name: getattr(before, name) for name in ("digest", "about", "updated_at", "withdrawn")}, **more})
+    return as_held(one)._replace(**more)
 
 
 def decided(before: Held | None, now: Observation) -> type[ListingEvent] | None:

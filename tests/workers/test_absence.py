@@ -21,11 +21,11 @@ from indexer.errors import SourceGone, SourceMalformed, SourceRefused, SourceUna
 from indexer.following import read_all
 from indexer.held import HELD
 from indexer.migrations import migrate
-from indexer.text import digest
-from schemas.about import OFFICIAL, read_about
+from schemas.about import OFFICIAL
 from schemas.events import AnyEvent, CrawlParked, ListingWithdrawn
-from schemas.names import Cursor, ListingKey, SourceName, storable
+from schemas.names import Cursor, SourceName
 from schemas.observations import Observation, Page, Unidentified
+from tests.indexer import made
 from workers.crawl import Crawl
 from workers.outcome import Outcome
 from workers.source import Traits
@@ -40,9 +40,7 @@ Version = tuple[str, str]
 
 def seen(version: Version, status: str = "active") -> Observation:
     meta = {OFFICIAL: {"status": status, "updatedAt": "2026-08-01T00:00:00Z"}}
-    record = {"name": version[0], "version": version[1]}
-    key, about = ListingKey(storable(version[0])), read_about(meta)
-    return Observation(key, version[0], version[1], record, meta, about, digest(record))
+    return made.seen({"name": version[0], "version": version[1]}, meta)
 
 
 def tools(*numbers: int) -> list[Version]:

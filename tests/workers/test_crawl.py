@@ -30,11 +30,11 @@ from indexer.leases import STATES
 from indexer.migrations import migrate
 from indexer.record import record_page
 from indexer.store import Appended, last_position
-from indexer.text import digest
-from schemas.about import OFFICIAL, read_about
+from schemas.about import OFFICIAL
 from schemas.events import AnyEvent, Counts, CrawlCompleted, CrawlFailed, CrawlStarted, ListingEvent
-from schemas.names import Cursor, ListingKey, Position, SourceName
+from schemas.names import Cursor, Position, SourceName
 from schemas.observations import Observation, Page
+from tests.indexer import made
 from tests.servers import wait_until
 from workers.crawl import Crawl
 from workers.outcome import Outcome
@@ -49,10 +49,8 @@ Given = Page | BaseException | Callable[[], Page]
 
 def seen(number: int) -> Observation:
     """A version as the source shows it."""
-    name = f"com.example/tool-{number}"
     meta = {OFFICIAL: {"status": "active", "updatedAt": "2026-08-01T00:00:00Z"}}
-    record = {"name": name, "version": "1.0.0"}
-    return Observation(ListingKey(name), name, "1.0.0", record, meta, read_about(meta), digest(record))
+    return made.seen({"name": f"com.example/tool-{number}", "version": "1.0.0"}, meta)
 
 
 def page(*numbers: int, then: str | None = None, served_at: datetime | None = START) -> Page:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from typing import BinaryIO
 
 import pytest
 
@@ -40,20 +39,6 @@ def often_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(indexing, name, value)
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many documents each task had."""
-    sent, send = list[int](), SearchIndex.send
-
-    def counted(self: SearchIndex, some: BinaryIO, uid: str | None = None) -> int:
-        some.seek(0)
-        sent.append(len(some.readlines()))
-        return send(self, some, uid)
-
-    monkeypatch.setattr(SearchIndex, "send", counted)
-    return sent
-
-
 class Servers:
     """Appends servers, each with a name of its own, and tells of them."""
 
@@ -81,52 +66,54 @@ def free(database: Database) -> bool:
 
 
 def test_tasks_begin_small_and_grow_and_the_rest_is_sent_at_the_end(
-    database: Database, index: SearchIndex, sent: list[int]
+    database: Database, index: SearchIndex, documents_sent: list[int]
 ) -> None:
     indexing = Indexing(database, lambda: index)
     servers = Servers(database, indexing)
     for _ in range(35):
         servers.come()
         landed()
-    assert sent == [4, 8, 10, 10]
+    assert documents_sent == [4, 8, 10, 10]
     indexing.finish()
-    assert sent == [4, 8, 10, 10, 3]
+    assert documents_sent == [4, 8, 10, 10, 3]
     assert index.count() == 35
     assert indexing.error is None
 
 
-def test_many_versions_of_few_servers_are_few_entries(database: Database, index: SearchIndex, sent: list[int]) -> None:
+def test_many_versions_of_few_servers_are_few_entries(
+    database: Database, index: SearchIndex, documents_sent: list[int]
+) -> None:
     indexing = Indexing(database, lambda: index)
     for number in range(8):
         appended(database, *(observed(record(f"com.example/{one}", str(number))) for one in "abc"))
         indexing.step(3)
         landed()
-    assert sent == []
+    assert documents_sent == []
     indexing.finish()
-    assert sent == [3]
+    assert documents_sent == [3]
 
 
 def test_pages_go_on_while_documents_are_sent_and_the_lock_is_held_only_so_long(
-    database: Database, index: SearchIndex, sent: list[int], monkeypatch: pytest.MonkeyPatch
+    database: Database, index: SearchIndex, documents_sent: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_go, succeeded = threading.Event(), SearchIndex.succeeded
     monkeypatch.setattr(
-        SearchIndex, "succeeded", lambda self, task: succeeded(self, task) and (may_go.is_set() or not sent)
+        SearchIndex, "succeeded", lambda self, task: succeeded(self, task) and (may_go.is_set() or not documents_sent)
     )
     indexing = Indexing(database, lambda: index)
     servers = Servers(database, indexing)
     servers.come(5)
-    wait_until(lambda: sent == [5])
+    wait_until(lambda: documents_sent == [5])
     servers.come(20)
     assert in_flight()
     assert not free(database)
     may_go.set()
     landed()
     assert free(database)
-    assert sent == [5]
+    assert documents_sent == [5]
     servers.come()
     landed()
-    assert sent == [5, 21]
+    assert documents_sent == [5, 21]
     indexing.close()
 
 

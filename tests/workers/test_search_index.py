@@ -1,4 +1,3 @@
-import json
 import socket
 import threading
 from io import BytesIO
@@ -8,6 +7,7 @@ import pytest
 from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable
 from indexer.search import SearchIndex
 from schemas.names import ServerName, document_id
+from tests.indexer.made import lines
 from tests.servers import MeilisearchServer
 from workers.commands import search_index
 
@@ -22,8 +22,8 @@ def index(meilisearch_server: MeilisearchServer, meili_index: str) -> SearchInde
 @pytest.mark.parametrize("name", NAMES)
 def test_a_whole_name_comes_first_though_others_differ_in_case_only(index: SearchIndex, name: str) -> None:
     index.create(index.uid)
-    documents = [json.dumps({"id": document_id(ServerName(one)), "name": one, "label": "pdf"}) for one in NAMES]
-    index.wait(index.send(BytesIO("\n".join(documents).encode())))
+    documents = [{"id": document_id(ServerName(one)), "name": one, "label": "pdf"} for one in NAMES]
+    index.wait(index.send(lines(documents)))
 
     found = search_index(index, name, {"limit": 3})
 
@@ -53,7 +53,7 @@ def test_each_index_task_is_heard_of_once_with_what_it_came_to(
         *(meilisearch_server.url, meilisearch_server.key, meili_index), ended=lambda *one: heard.append(one)
     )
     index.create(index.uid)
-    good, bad = index.send(BytesIO(b'{"id": "good"}')), index.send(BytesIO(b'{"id": "no good id"}'))
+    good, bad = index.send(lines([{"id": "good"}])), index.send(lines([{"id": "no good id"}]))
     for _ in range(2):
         index.wait(good)
         with pytest.raises(IndexRefused):
@@ -69,8 +69,8 @@ def test_each_index_task_is_heard_of_once_with_what_it_came_to(
 
 def test_what_waits_together_is_one_batch_deletions_too(index: SearchIndex) -> None:
     index.create(index.uid)
-    busy = index.send(BytesIO(b"\n".join(b'{"id": "%d", "name": "many words"}' % one for one in range(20_000))))
-    tasks = [index.send(BytesIO(b'{"id": "a"}')), index.delete(["a", "b"]), index.send(BytesIO(b'{"id": "c"}'))]
+    busy = index.send(lines({"id": str(one), "name": "many words"} for one in range(20_000)))
+    tasks = [index.send(lines([{"id": "a"}])), index.delete(["a", "b"]), index.send(lines([{"id": "c"}]))]
     index.wait(tasks[-1])
     batches = [index._client.http.get(f"tasks/{task}")["batchUid"] for task in (busy, *tasks)]
     assert batches == [batches[0], *[batches[-1]] * 3]
