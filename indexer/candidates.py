@@ -65,7 +65,7 @@ def keep_unseen(
     versions among them or not.
     """
     shown = among(connection.dialect.name, "places", HELD.c.key, HELD.c.slot)
-    unseen = _in(source, span, deleted=deleted).where(~shown)
+    unseen = _listed_in(source, span, deleted=deleted).where(~shown)
     _keep(connection, unseen, walk, given("places", list(places)))
 
 
@@ -173,7 +173,7 @@ def _listed(source: SourceName, *, deleted: bool) -> ColumnElement[bool]:
     return listed if deleted else and_(listed, HELD.c.about.not_like(f"{DELETED}%"))
 
 
-def _in(source: SourceName, span: Span, *, deleted: bool) -> Select[Any]:
+def _listed_in(source: SourceName, span: Span, *, deleted: bool) -> Select[Any]:
     place = tuple_(HELD.c.key, HELD.c.slot)
     query = select(HELD).where(_listed(source, deleted=deleted))
     if span.after is not None:
