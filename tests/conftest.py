@@ -163,6 +163,12 @@ def meili_index(meilisearch_server: MeilisearchServer) -> Iterator[str]:
 
 
 @pytest.fixture
+def index(meilisearch_server: MeilisearchServer, meili_index: str) -> SearchIndex:
+    """An index nobody else uses, not made yet."""
+    return SearchIndex(meilisearch_server.url, meilisearch_server.key, meili_index)
+
+
+@pytest.fixture
 def documents_sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many documents each index task was given."""
     counts, send = list[int](), SearchIndex.send

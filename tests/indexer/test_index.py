@@ -46,11 +46,6 @@ SERVERS = 12
 
 
 @pytest.fixture
-def index(meilisearch_server: MeilisearchServer, meili_index: str) -> SearchIndex:
-    return SearchIndex(meilisearch_server.url, meilisearch_server.key, meili_index)
-
-
-@pytest.fixture
 def filled(sqlite: Database, index: SearchIndex) -> tuple[Database, SearchIndex]:
     """A log of twelve servers, with its catalogue and its index."""
     crawled(sqlite, [page(*(seen(record(f"com.example/server-{number}")) for number in range(SERVERS)))])

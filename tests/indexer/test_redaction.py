@@ -327,11 +327,6 @@ def test_the_files_of_sqlite_keep_nothing(sqlite: Database, tmp_path: Path) -> N
     assert check_log(sqlite).damaged == []
 
 
-@pytest.fixture
-def index(meilisearch_server: MeilisearchServer, meili_index: str) -> SearchIndex:
-    return SearchIndex(meilisearch_server.url, meilisearch_server.key, meili_index)
-
-
 def shown(index: SearchIndex, uid: str) -> set[str]:
     return {document["id"] for some in index.pages(uid) for document in some}
 

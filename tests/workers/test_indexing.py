@@ -11,7 +11,7 @@ from indexer.projections import documents
 from indexer.search import SearchIndex
 from schemas.names import ServerName, document_id
 from tests.indexer.made import appended, configured, observed, record
-from tests.servers import MeilisearchServer, free_port, wait_until
+from tests.servers import free_port, wait_until
 from workers import indexing
 from workers.indexing import Indexing
 
@@ -26,11 +26,6 @@ def database(database_url: str) -> Iterator[Database]:
     appended(database, configured())
     yield database
     database.close()
-
-
-@pytest.fixture
-def index(meilisearch_server: MeilisearchServer, meili_index: str) -> SearchIndex:
-    return SearchIndex(meilisearch_server.url, meilisearch_server.key, meili_index)
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +127,6 @@ def test_what_has_waited_long_is_sent_though_it_is_little_and_nothing_comes(
 
 
 def test_who_stops_waits_for_no_index(database: Database, index: SearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    index.create(index.uid)
     monkeypatch.setattr(documents, "open_filler", lambda *_: Stuck())
     indexing = Indexing(database, lambda: index)
     Servers(database, indexing).come(5)
@@ -154,7 +148,8 @@ class Stuck:
 
 def test_an_index_that_is_down_is_noted_and_asked_again_at_the_end(database: Database, index: SearchIndex) -> None:
     nowhere = SearchIndex(f"http://127.0.0.1:{free_port()}", None, index.uid)
-    indexing = Indexing(database, lambda: nowhere)
+    to_open = [index, nowhere]
+    indexing = Indexing(database, lambda: to_open[-1])
     servers = Servers(database, indexing)
     servers.come(5)
     landed()
@@ -162,7 +157,7 @@ def test_an_index_that_is_down_is_noted_and_asked_again_at_the_end(database: Dat
     assert "does not answer" in indexing.error
     servers.come(20)
     assert not in_flight()
-    indexing._open_index = lambda: index
+    to_open.pop()
     indexing.finish()
     assert indexing.error is None
     assert index.count() == 25

@@ -14,11 +14,6 @@ from workers.commands import search_index
 NAMES = ["io.github.Acme/pdf", "io.github.acme/pdf", "io.github.acme/PDF"]
 
 
-@pytest.fixture
-def index(meilisearch_server: MeilisearchServer, meili_index: str) -> SearchIndex:
-    return SearchIndex(meilisearch_server.url, meilisearch_server.key, meili_index)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_whole_name_comes_first_though_others_differ_in_case_only(index: SearchIndex, name: str) -> None:
     index.create(index.uid)
