@@ -4,6 +4,7 @@ A change is a function appended to `MIGRATIONS`; what is in the list stays as it
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, inspect, select, text
 from sqlmodel import SQLModel
@@ -72,9 +73,10 @@ def _record_id(digest: str, data: str) -> str:
     """By what an event's record is kept; by its digest alone where the event is damaged."""
     try:
         event = read_json(data)
-        name = event["name"] if isinstance(event.get("name"), str) and event["name"] else event["key"]
-    except (ValueError, TypeError, AttributeError, KeyError):
-        name = ""
+        told = [event.get("name"), event.get("key")]
+    except (ValueError, AttributeError):
+        told = list[Any]()
+    name = next((one for one in told if isinstance(one, str) and one), "")
     return record_id(ServerName(name), Digest(digest))
 
 

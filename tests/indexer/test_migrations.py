@@ -200,6 +200,19 @@ def test_what_an_older_program_recorded_is_there_and_gone_on_from(older: Databas
     assert [one.revision for one in log(older, 3)] == [2, 1]
 
 
+@pytest.mark.parametrize("data", ['{"a', "[]", "{}", '{"name":null,"key":5}', '{"name":7,"key":null}'])
+def test_a_damaged_event_stops_no_migration(database_url: str, data: str) -> None:
+    database = Database(database_url)
+    with database.write() as connection:
+        SHAPES[-1].make(connection)
+        connection.execute(text("UPDATE events SET data = :data WHERE position = 2"), {"data": data})
+    migrate(database)
+    with database.read() as connection:
+        assert connection.scalar(text("SELECT record FROM events WHERE position = 2")) == "#d1"
+        assert connection.scalar(text("SELECT text FROM records WHERE id = '#d1'"))
+    database.close()
+
+
 def test_what_a_person_said_outlives_a_migration(before: Shape, older: Database) -> None:
     with older.read() as connection:
         paused = [name for name, one in read_schedule(connection).items() if one.paused]
