@@ -25,6 +25,8 @@ _RFC_3339 = re.compile(
 _DIGITS_AS_ZEROS = bytes(ord("0") if chr(byte).isdecimal() else byte for byte in range(128)) + bytes(range(128, 256))
 _USUAL = {b"0000-00-00T00:00:00Z", *(b"0000-00-00T00:00:00.%sZ" % (b"0" * places) for places in range(1, 7))}
 """How registries write times, digits as zeros: a text's form is found here in a third of what a pattern takes."""
+_LONGEST = len("0000-00-00T00:00:00.000000000+00:00")
+"""No time is longer; what is, is not to be kept in memory for having been asked about."""
 _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC) - _EPOCH) // _MICROSECOND
@@ -74,7 +76,7 @@ def read_micros(text: Any) -> int | None:
     Rounded, halves to even, as the official registry's database did when it kept nanoseconds no longer: so what it
     said before and what it says now is the same time.
     """
-    return _read_micros(text) if isinstance(text, str) else None
+    return _read_micros(text) if isinstance(text, str) and len(text) <= _LONGEST else None
 
 
 @lru_cache(maxsize=4096)  # a version is often published, updated and given its status at one time

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.about import OFFICIAL, About, read_about, read_micros, read_time, unwrap
+from schemas.about import OFFICIAL, About, _read_micros, read_about, read_micros, read_time, unwrap
 from tests.schemas.generated import json_values
 from tests.schemas.upstream import seed, snapshots
 
@@ -198,6 +198,14 @@ def test_times_are_read(text: str, time: datetime) -> None:
 def test_what_is_no_time_is_none(text: str) -> None:
     assert read_time(text) is None
     assert read_micros(text) is None
+
+
+def test_what_is_too_long_for_a_time_is_not_remembered() -> None:
+    longest = "2025-09-10T14:30:01.123456789+00:00"
+    assert read_micros(longest) == 1_757_514_601_123_457
+    before = _read_micros.cache_info()
+    assert read_micros(longest + "0") is None
+    assert _read_micros.cache_info() == before
 
 
 @given(
