@@ -114,7 +114,7 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (DBAPIError, sqlite3.OperationalError) as error:
+        except (DBAPIError, sqlite3.DatabaseError) as error:
             if _interrupted(error):
                 raise KeyboardInterrupt from error
             if isinstance(error, DataError | IntegrityError | ProgrammingError):

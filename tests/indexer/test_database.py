@@ -4,8 +4,9 @@ import os
 import signal
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -243,6 +244,22 @@ def test_a_file_that_is_no_database_is_said_in_a_sentence(tmp_path: Path) -> Non
     with pytest.raises(StoreUnavailable, match="file is not a database"):
         migrate(database)
     database.close()
+
+
+@pytest.mark.parametrize("use", [Database.read, Database.write])
+def test_a_file_that_is_no_database_any_more_is_said_in_a_sentence(
+    tmp_path: Path, use: Callable[[Database], AbstractContextManager[object]]
+) -> None:
+    one, other = (Database(f"sqlite:///{tmp_path / 'a.db'}") for _ in range(2))
+    migrate(one)
+    appended(other, observed())
+    other.compact()
+    with (tmp_path / "a.db").open("r+b") as file:
+        file.write(b"a diary, and no database" * 1000)
+    with pytest.raises(StoreUnavailable, match="file is not a database"), use(one):
+        events(one)
+    other.close()
+    one.close()
 
 
 def test_a_folder_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -> None:
