@@ -106,21 +106,18 @@ def records_of(connection: Connection, ids: Collection[RecordId]) -> dict[Record
 
 def names_listed(connection: Connection, build: int, sources: list[SourceName]) -> Iterator[list[ServerName]]:
     """The names that some sources list, in pages."""
-    last = ""
-    while sources:
-        query = (
-            select(LISTINGS.c.name)
-            .join_from(LISTINGS, VERSIONS, _VERSIONS_LISTED)
-            .where(LISTINGS.c.build == build, LISTINGS.c.source.in_(sources), LISTINGS.c.name > last)
-            .distinct()
-            .order_by(LISTINGS.c.name)
-            .limit(NAMES_AT_ONCE)
-        )
-        names = [ServerName(name) for name in connection.scalars(query)]
-        if not names:
-            return
+    query = (
+        select(LISTINGS.c.name)
+        .join_from(LISTINGS, VERSIONS, _VERSIONS_LISTED)
+        .where(LISTINGS.c.build == build, LISTINGS.c.source.in_(sources))
+        .distinct()
+        .order_by(LISTINGS.c.name)
+        .limit(NAMES_AT_ONCE)
+    )
+    after = query
+    while sources and (names := [ServerName(name) for name in connection.scalars(after)]):
         yield names
-        last = names[-1]
+        after = query.where(LISTINGS.c.name > names[-1])
 
 
 def chunks(values: Iterable[_T], size: int) -> Iterator[list[_T]]:

@@ -114,6 +114,7 @@ def rebuild(
         while True:
             build = _filled(database, build, progress=progress)
             with database.write() as connection:
+                read_checkpoint(connection, LIVE, lock=True)  # nobody moves it on from here: it never goes back
                 if last_position(connection) > build.position:
                     continue
                 write_checkpoint(connection, Checkpoint(LIVE, build.position, build.fingerprint, build.target))

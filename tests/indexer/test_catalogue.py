@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 from sqlmodel import SQLModel
 
 from indexer.database import Database
@@ -20,7 +20,7 @@ from indexer.projections import catalogue, runner
 from indexer.projections.compare import compare, expected_documents
 from indexer.projections.rows import ENTRIES, VERSIONS, build_digest, clear, read_versions
 from indexer.search import SearchIndex
-from indexer.store import RECORDS
+from indexer.store import RECORDS, last_position
 from indexer.text import digest
 from indexer.verify import check_catalogue
 from schemas.events import (
@@ -377,6 +377,29 @@ def test_what_is_appended_during_a_rebuild_is_in_it(database: Database, monkeypa
     assert live(database) == found
 
 
+def test_a_rebuild_sets_nobody_back(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who appends and catches up when the rebuild has seen the log's end waits until the new build is in its place."""
+    grown(database)
+    look, late = last_position, observed(record("com.example/late"))
+    others: list[threading.Thread] = []
+
+    def then(connection: Connection) -> Position:
+        found = look(connection)
+        if not others:
+            others.append(threading.Thread(target=after, args=(database, late)))
+            others[0].start()
+            others[0].join(0.5)  # it comes to its end where it does not wait
+        return found
+
+    monkeypatch.setattr(runner, "last_position", then)
+    reached = runner.rebuild(database)
+    others[0].join(60)
+    with database.read() as connection:
+        found = runner.read_checkpoint(connection, runner.LIVE)
+    assert found is not None
+    assert (reached, found.position) == (11, 12)
+
+
 @pytest.mark.parametrize("pages", [1, 2, 3, 4])
 def test_a_rebuild_that_was_killed_is_begun_again(
     pages: int, database: Database, monkeypatch: pytest.MonkeyPatch
@@ -473,6 +496,16 @@ def test_more_names_than_are_merged_at_once_are_merged(database: Database, monke
     assert before[0] == 10
     assert after(database, configured(enabled=False)) == {}
     assert len(after(database, configured())) == 10
+
+
+def test_a_server_without_a_name_follows_its_source(database: Database) -> None:
+    """Whatever an adapter takes for an identity."""
+    after(database, configured(), observed(record("")), observed())
+    assert set(documents(database)) == {"", NAME}
+    assert after(database, configured(enabled=False)) == {}
+    assert set(after(database, configured())) == {"", NAME}
+    found = check_catalogue(database)
+    assert found.digest == found.expected
 
 
 def test_names_are_told_apart_by_their_bytes(database: Database) -> None:
