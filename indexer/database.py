@@ -9,7 +9,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
@@ -187,6 +187,13 @@ def _sqlite_engine(url: URL) -> Engine:
         begin = connection.get_execution_options().get("sqlite_begin", "BEGIN")
         if begin:  # to the driver at once: SQLAlchemy's way there takes 25 microseconds
             connection.connection.dbapi_connection.execute(begin)  # type: ignore[union-attr]
+
+    @event.listens_for(engine, "invalidate")
+    def _undo(connection, _record, _error) -> None:  # type: ignore[no-untyped-def]
+        # An interrupt had SQLAlchemy close it. SQLite keeps the transaction of a closed connection as long as anything
+        # has one of its cursors, as the interrupt's traceback does: who caught it would wait for itself to write.
+        with suppress(sqlite3.Error):
+            connection.rollback()
 
     return engine
 

@@ -114,7 +114,7 @@ class Crawl:
         progress: Callable[[Counts], None],
         recorded: Hearer,
     ) -> Outcome:
-        steps = 0
+        steps, by_hand = 0, False
         try:
             last = max_pages == 0
             while not last:
@@ -138,10 +138,9 @@ class Crawl:
         except (SourceRefused, SourceMalformed, ConfigurationError) as error:
             return self._fail(str(error), opened, resume=False)
         except KeyboardInterrupt:
-            self.release()
-            return replace(self._outcome("interrupted"), by_hand=True)
+            by_hand = True  # and no more: until its traceback is gone, a transaction that it fell upon may be open
         self.release()
-        return self._outcome("interrupted")
+        return replace(self._outcome("interrupted"), by_hand=by_hand)
 
     def release(self) -> None:
         """Gives the lease back; the crawl is interrupted and can be taken up by whoever comes next."""

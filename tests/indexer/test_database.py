@@ -9,11 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.exc import ProgrammingError
 
+import indexer.database
 from indexer.database import Database
 from indexer.errors import ConfigurationError, McpIndexerError, StoreUnavailable
 from indexer.migrations import migrate
@@ -243,6 +246,30 @@ def test_a_file_that_is_no_database_is_said_in_a_sentence(tmp_path: Path) -> Non
     database = Database(f"sqlite:///{tmp_path / 'a.db'}")
     with pytest.raises(StoreUnavailable, match="file is not a database"):
         migrate(database)
+    database.close()
+
+
+def test_who_was_interrupted_in_a_statement_may_write_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even as long as the interrupt's traceback has the statement's cursor."""
+    monkeypatch.setattr(indexer.database, "BUSY_SECONDS", 1)
+    database = Database(f"sqlite:///{tmp_path / 'a.db'}")
+    migrate(database)
+    execute: Any = SQLiteDialect.do_execute
+
+    def interrupted(*arguments: Any) -> None:
+        execute(*arguments)
+        raise KeyboardInterrupt
+
+    def begin() -> None:
+        with database.write() as connection:
+            append(connection, [Write(stream_of(observed()), observed())], at=START)
+            monkeypatch.setattr(SQLiteDialect, "do_execute", interrupted)
+            connection.execute(text("SELECT position FROM events"))
+
+    with pytest.raises(KeyboardInterrupt) as _held:
+        begin()
+    monkeypatch.setattr(SQLiteDialect, "do_execute", execute)
+    assert appended(database, observed()) == 1
     database.close()
 
 
