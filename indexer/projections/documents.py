@@ -138,6 +138,7 @@ class Filler:
                 if documents.tell() >= BATCH_BYTES or max(count, len(gone)) >= BATCH_DOCUMENTS:
                     # Another entry of the same position may follow: only what is before it is complete.
                     complete = Position(max(self.checkpoint.position, position - 1))
+                    documents.flush()  # what does not fit is found out here, not while it is sent
                     yield Batch(documents, count, gone, complete, point)
                     documents.seek(0)
                     documents.truncate()
@@ -148,6 +149,7 @@ class Filler:
                 else:
                     documents.write(with_server_json(document, text).encode() + b"\n")
                     count += 1
+            documents.flush()
             yield Batch(documents, count, gone, reached.position, (reached.position, LAST_ID))
 
     def _rows(self, after: FillPoint, until: int) -> Iterator[Any]:
