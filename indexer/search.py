@@ -146,7 +146,7 @@ class SearchIndex:
         pause = 0.005
         while not self.succeeded(task):
             self._sleep(pause)
-            pause = min(pause * 1.5, 0.25)
+            pause = min(pause * 1.5, 0.05)
 
     def search(self, query: str, **options: Any) -> dict[str, Any]:
         """Meilisearch's own answer to a search."""

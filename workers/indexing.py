@@ -1,8 +1,8 @@
 """From the log to the index while a crawl goes on: the catalogue keeps up, and documents are sent in few large tasks.
 
 A thread sends what waits, stays until the index has it, and ends: pages go on meanwhile. Every index task costs
-Meilisearch as much as a thousand documents, and the same two cores are crawling; what waits longest is what is left at
-the end. So tasks begin small and grow, and the next is sent when the last is done.
+Meilisearch as much as a thousand documents, and the same two cores are crawling; but the larger it is, the more is left
+to be waited for at the end. So what has come together is sent, once it is enough, when what was sent before is done.
 """
 
 import threading
@@ -18,13 +18,11 @@ from indexer.search import SearchIndex
 
 STEP_SECONDS = 1.0
 STEP_EVENTS = 1_000
-WATCH_SECONDS = 1.0
+WATCH_SECONDS = 0.25
 """So often the index is asked whether it has what is in flight: each time costs two milliseconds beside a crawl."""
-SEND_ENTRIES, SEND_GROWTH, SEND_MOST = 4_000, 2, 10_000
+SEND_ENTRIES = 3_000
 SEND_SECONDS = 15.0
-"""What waits is sent when it is so much, and so many times what was sent last, but no more than the most; when it has
-waited so long; and when the crawl ends. It then waits for twice the most at most.
-"""
+"""What waits is sent when it is so much, when it has waited so long, and when the crawl ends."""
 CLOSE_SECONDS = 1.0
 """Who stops waits so long for the thread, and for no index."""
 
@@ -39,7 +37,7 @@ class Indexing:
     def __init__(self, database: Database, open_index: Callable[[], SearchIndex]) -> None:
         self._database, self._open_index = database, open_index
         self._stepped, self._waiting = time.monotonic(), 0
-        self._sent_at, self._sent, self._unsent = time.monotonic(), 0, 0
+        self._sent_at, self._unsent = time.monotonic(), 0
         self._sending: threading.Thread | None = None
         self._called, self._ending = threading.Event(), False
         self.tail = Tail()
@@ -82,9 +80,7 @@ class Indexing:
 
     def _enough(self) -> int:
         """So many entries are worth a task now."""
-        if time.monotonic() - self._sent_at >= SEND_SECONDS:
-            return 1
-        return min(max(SEND_ENTRIES, self._sent * SEND_GROWTH), SEND_MOST)
+        return 1 if time.monotonic() - self._sent_at >= SEND_SECONDS else SEND_ENTRIES
 
     def _begin_sending(self) -> None:
         index = self._open_index()
@@ -102,7 +98,7 @@ class Indexing:
             filler = documents.open_filler(self._database, index) if held else None
             if filler is None:
                 return
-            self._sent = filler.push()
+            filler.push()
             while not filler.note_landed():
                 if self._called.wait(WATCH_SECONDS):
                     if self._ending:

@@ -75,21 +75,16 @@ class Filler:
         self._sent: FillPoint = (checkpoint.position, LAST_ID)
         self._flying: deque[tuple[list[int], Position]] = deque()
 
-    def push(self) -> int:
-        """Sends what the catalogue holds beyond what was sent; waits only where too many tasks are in flight. Gives
-        how many entries were sent.
-        """
-        sent = 0
+    def push(self) -> None:
+        """Sends what the catalogue holds beyond what was sent; waits only where too many tasks are in flight."""
         for batch in self._batches():
             tasks = [self._index.delete(ids, self._uid) for ids in chunks(batch.gone, DELETE_AT_ONCE)]
             if batch.count:
                 tasks.append(self._index.send(batch.documents, self._uid))
             self._flying.append((tasks, batch.reached))
             self._sent = batch.point
-            sent += batch.count + len(batch.gone)
             while len(self._flying) > IN_FLIGHT:
                 self._land()
-        return sent
 
     def finish(self) -> None:
         """Sends everything, and waits until the index has it."""

@@ -16,7 +16,7 @@ from workers import indexing
 from workers.indexing import Indexing
 
 OFTEN = {"STEP_SECONDS": 0.0, "STEP_EVENTS": 1, "WATCH_SECONDS": 0.01}
-SMALL = {"SEND_ENTRIES": 4, "SEND_GROWTH": 2, "SEND_MOST": 10}
+SMALL = {"SEND_ENTRIES": 4}
 
 
 @pytest.fixture
@@ -60,18 +60,18 @@ def free(database: Database) -> bool:
         return held
 
 
-def test_tasks_begin_small_and_grow_and_the_rest_is_sent_at_the_end(
+def test_what_came_together_is_sent_when_it_is_enough_and_the_rest_at_the_end(
     database: Database, index: SearchIndex, documents_sent: list[int]
 ) -> None:
     indexing = Indexing(database, lambda: index)
     servers = Servers(database, indexing)
-    for _ in range(35):
+    for _ in range(11):
         servers.come()
         landed()
-    assert documents_sent == [4, 8, 10, 10]
+    assert documents_sent == [4, 4]
     indexing.finish()
-    assert documents_sent == [4, 8, 10, 10, 3]
-    assert index.count() == 35
+    assert documents_sent == [4, 4, 3]
+    assert index.count() == 11
     assert indexing.error is None
 
 
