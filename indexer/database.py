@@ -179,7 +179,7 @@ def _sqlite_engine(url: URL) -> Engine:
     def _connect(connection, _record) -> None:  # type: ignore[no-untyped-def]
         connection.isolation_level = None  # we say BEGIN ourselves
         _use_wal(connection)
-        for pragma in ("synchronous=NORMAL", "wal_autocheckpoint=16000", "cache_size=-8192"):
+        for pragma in ("synchronous=NORMAL", "wal_autocheckpoint=16000"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
