@@ -90,7 +90,7 @@ def test_the_wheel_brings_one_command(wheel: Path) -> None:
         (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
         lines = archive.read(name).decode().split("\n")
     scripts = lines[lines.index("[console_scripts]") + 1 :]
-    assert [line for line in scripts if line] == ["mcp-indexer = workers.cli:main"]
+    assert [line for line in scripts if line] == ["mcp-indexer = workers.__main__:main"]
 
 
 @pytest.mark.parametrize("package", sorted(PACKAGES))

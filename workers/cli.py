@@ -5,6 +5,7 @@ but something needs a person; 130 interrupted. The commands are in `workers.shel
 """
 
 import importlib.metadata
+import logging
 import signal
 import sys
 from typing import Annotated, NoReturn
@@ -49,6 +50,8 @@ def main() -> None:
     """Runs a command; what was foreseen ends as one sentence on stderr and an exit status."""
     signal.signal(signal.SIGTERM, _terminated)
     spare_loopback()
+    # What interrupts a connection while it is closed, or broke it, is told in a sentence; the pool adds its traceback.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     try:
         app(prog_name="mcp-indexer")
     except ConfigurationError as error:
@@ -66,7 +69,3 @@ def _end(error: McpIndexerError, exit_status: int) -> NoReturn:
 
 def _terminated(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-if __name__ == "__main__":
-    main()

@@ -160,7 +160,7 @@ def _changes(stop: Stop, settings: Settings, binary: Path | None) -> dict[str, s
 
 def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """A command as it is; it ends when this process is told to."""
-    child = subprocess.Popen([sys.executable, "-m", "workers.cli", *arguments], env=environment)
+    child = subprocess.Popen([sys.executable, "-m", "workers", *arguments], env=environment)
     try:
         return child.wait()
     except KeyboardInterrupt as interrupt:

@@ -93,7 +93,7 @@ def _running(home: Path, environment: dict[str, str], arguments: list[str], read
 
 
 def _completed(home: Path, environment: dict[str, str]) -> int:
-    command = [sys.executable, "-P", "-m", "workers.cli", "crawls", "--json"]
+    command = [sys.executable, "-P", "-m", "workers", "crawls", "--json"]
     said = subprocess.run(command, cwd=home, env=environment, capture_output=True, check=True).stdout
     return sum(orjson.loads(line)["status"] == "completed" for line in said.splitlines())
 

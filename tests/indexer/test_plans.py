@@ -100,7 +100,12 @@ def test_a_step_of_the_catalogue(filled: Database) -> None:
 def test_a_batch_of_documents(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     index = SearchIndex("http://127.0.0.1:1", None, "servers")
     batches: list[int] = []
-    monkeypatch.setattr(SearchIndex, "send", lambda *_: batches.append(1) or len(batches))
+
+    def send(*_: object) -> int:
+        batches.append(1)
+        return len(batches)
+
+    monkeypatch.setattr(SearchIndex, "send", send)
     monkeypatch.setattr(SearchIndex, "succeeded", lambda *_: True)
     filler = Filler(filled, index, Checkpoint(documents.LIVE, Position(100), "rules", "index"), index.uid)
     with statements() as sent:

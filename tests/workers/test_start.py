@@ -48,3 +48,47 @@ def test_a_command_imports_nothing_of_a_broker_or_of_postgres_where_there_is_non
         modules, said = imported(tmp_path, *command.split())
     assert says in said
     assert modules.isdisjoint([*BROKERS, "psycopg", "sqlalchemy.dialects.postgresql"])
+
+
+INTERRUPTED = """
+import importlib.abc, os, signal, sys
+from workers.__main__ import main
+
+at = sys.argv.pop()
+
+class Interrupting(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["workers.cli", "sqlalchemy", "workers.shell.tending"])
+def test_ctrl_c_while_modules_are_imported_ends_without_a_traceback(module: str) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, "--version", module]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted; nothing was begun.\n")
+
+
+CLOSED = """
+import os, signal
+from sqlalchemy.engine.default import DefaultDialect
+from workers.__main__ import main
+
+def interrupted(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+
+DefaultDialect.do_close = interrupted
+main()
+"""
+
+
+def test_ctrl_c_while_the_database_is_closed_ends_without_a_traceback(tmp_path: Path) -> None:
+    environment = {"MCP_INDEXER_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", CLOSED, "events"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,43 @@
+"""Where the program begins: the command `mcp-indexer`, and `python -m workers`.
+
+It imports next to nothing, so that Ctrl-C finds us ready for it while the rest is imported, which takes half a second.
+"""
+
+import os
+import signal
+import sys
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Runs a command. Ctrl-C ends it with 130 and without a traceback, however early it comes."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # who started us wants it to be ignored
+        _run()
+        return
+    # Not by an exception: what defines classes and what is written in C may make another one of it, or swallow it.
+    signal.signal(signal.SIGINT, _end)
+    try:
+        _run()
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is done; Python tidies up, and would tell of every interrupt
+
+
+def _run() -> None:
+    from workers import cli
+
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        cli.main()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _end(*_: object) -> None:
+    os.write(2, b"Interrupted; nothing was begun.\n")
+    os._exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()
