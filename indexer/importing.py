@@ -12,7 +12,7 @@ from indexer.clock import to_micros
 from indexer.database import Database
 from indexer.errors import ConfigurationError, ImportRefused
 from indexer.exported import Exported, Reading
-from indexer.projections.runner import Checkpoint, drop_checkpoint, read_checkpoint, write_checkpoint
+from indexer.projections.checkpoints import Checkpoint, drop_checkpoint, read_checkpoint, write_checkpoint
 from indexer.restoring import restore
 from indexer.store import EVENTS, last_position
 from schemas.events import Recorded

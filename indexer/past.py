@@ -19,9 +19,9 @@ from indexer import queries
 from indexer.clock import from_micros, to_micros
 from indexer.errors import NotFound
 from indexer.projections import catalogue
+from indexer.projections.checkpoints import CATALOGUE, Checkpoint, live_build, write_checkpoint
 from indexer.projections.compare import expected_documents
 from indexer.projections.rows import ENTRIES, LISTINGS, NAMES_AT_ONCE, chunks, names_folded, streams_of
-from indexer.projections.runner import LIVE, Checkpoint, live_build, write_checkpoint
 from indexer.sql import among, given, insert_missing
 from indexer.store import EVENTS, PAGE_EVENTS, RECORDS, STREAMS, read_positions
 from schemas.events import Recorded, SourceConfigured, SourceRemoved, WithRecord, rfc3339, server_name
@@ -151,7 +151,7 @@ class _Then:
         for events in chunks(merge(of_all, of_them, key=lambda one: one.position), PAGE_EVENTS):
             self._keep_records(events)
             catalogue.apply(self.catalogue, BUILD, catalogue.changes(self.catalogue, BUILD, events))
-        write_checkpoint(self.catalogue, Checkpoint(LIVE, until, catalogue.fingerprint(), str(BUILD)))
+        write_checkpoint(self.catalogue, Checkpoint(CATALOGUE, until, catalogue.fingerprint(), str(BUILD)))
 
     def documents(self) -> dict[ServerName, Json]:
         """Whole documents by name."""

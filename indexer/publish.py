@@ -20,9 +20,8 @@ from sqlalchemy import Connection, select
 from indexer.database import Database
 from indexer.errors import ExchangeUnavailable
 from indexer.leases import STATES
+from indexer.projections.checkpoints import EXCHANGE, Checkpoint, live_build, read_checkpoint, write_checkpoint
 from indexer.projections.rows import streams_of
-from indexer.projections.runner import Checkpoint, live_build, read_checkpoint, write_checkpoint
-from indexer.queries import EXCHANGE
 from indexer.store import EVENTS, last_position, read_log
 from indexer.text import ascii_json
 from schemas.cloud_events import cloud_event

@@ -14,9 +14,9 @@ from indexer.documents import seconds, with_server_json
 from indexer.entry import merge
 from indexer.errors import NotFound
 from indexer.leases import STATES, live_holders
-from indexer.projections import catalogue, runner
+from indexer.projections import catalogue
+from indexer.projections.checkpoints import CATALOGUE, DOCUMENTS, EXCHANGE, live_build, read_checkpoint
 from indexer.projections.rows import ENTRIES, VERSIONS, chunks, read_versions, records_of, streams_of
-from indexer.projections.runner import live_build
 from indexer.quarantine import QUARANTINE
 from indexer.store import EVENTS, RECORDS, read_positions
 from indexer.text import ascii_json
@@ -36,8 +36,6 @@ from schemas.names import ServerName, SourceName, crawls_stream, decisions_strea
 Json = dict[str, Any]
 SHOWN_AT_ONCE = 100
 """So many versions' records are in memory at once: a record may be large, and a server may have thousands."""
-EXCHANGE = "exchange"
-"""The checkpoint of what was published."""
 
 
 def show(connection: Connection, name: ServerName) -> Json | None:
@@ -101,8 +99,8 @@ def lag(connection: Connection, checkpoint: int) -> int:
 def projections(connection: Connection, *, publishes: bool = False) -> list[Json]:
     """Every projection with its checkpoint and its lag in events; with the exchange, where there is one."""
     found = []
-    for name in (runner.LIVE, "documents", *([EXCHANGE] if publishes else [])):
-        checkpoint = runner.read_checkpoint(connection, name)
+    for name in (CATALOGUE, DOCUMENTS, *([EXCHANGE] if publishes else [])):
+        checkpoint = read_checkpoint(connection, name)
         position = 0 if checkpoint is None else checkpoint.position
         found.append({"name": name, "checkpoint": position, "lag": lag(connection, position)})
     return found

@@ -14,9 +14,9 @@ from indexer.database import Database
 from indexer.errors import IndexRefused, LogDamaged
 from indexer.held import HELD
 from indexer.projections import documents, rows, runner
+from indexer.projections.checkpoints import CATALOGUE, live_build, read_checkpoint
 from indexer.projections.compare import Comparison, compare, expected_documents
 from indexer.projections.rows import VERSIONS, chunks
-from indexer.projections.runner import LIVE, live_build, read_checkpoint
 from indexer.search import SearchIndex
 from indexer.store import EVENTS, RECORDS, STREAMS, last_of, last_position, read_log
 from indexer.text import digest
@@ -130,11 +130,11 @@ def check_catalogue(database: Database) -> CatalogueReport:
     """The live catalogue's digest, and that of a build of the same events made beside it and dropped again; none where
     they cannot be read.
     """
-    with database.lock("catalogue.next"):
+    with database.lock(runner.BUILD_LOCK):
         while True:
             build = runner.begin_build(database)
             with database.read() as connection:
-                live = read_checkpoint(connection, LIVE)
+                live = read_checkpoint(connection, CATALOGUE)
                 assert live is not None, "the catalogue was caught up"
                 entries, found = rows.build_digest(connection, int(live.target))
             try:
@@ -186,7 +186,7 @@ def _broken_streams(connection: Connection) -> list[str]:
 
 def _wrongly_held(connection: Connection) -> list[str]:
     """Versions of which something else is held than the catalogue has from the log; it has to be at the log's end."""
-    live = read_checkpoint(connection, LIVE)
+    live = read_checkpoint(connection, CATALOGUE)
     if live is None or live.position != last_position(connection):
         return []  # a crawl goes on; what is held is ahead of the catalogue
     held = (

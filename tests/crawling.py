@@ -10,8 +10,8 @@ from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.leases import STATES
 from indexer.projections import runner
+from indexer.projections.checkpoints import live_build
 from indexer.projections.rows import VERSIONS
-from indexer.projections.runner import live_build
 from indexer.sources import remember_sources
 from schemas.events import SourceConfigured
 from schemas.names import Digest, SourceName

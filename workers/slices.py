@@ -13,7 +13,7 @@ from typing import Any
 from indexer.clock import LONG_AGO
 from indexer.errors import LeaseHeld, LeaseLost
 from indexer.leases import live_holders
-from indexer.projections.runner import lags
+from indexer.projections.checkpoints import lags
 from indexer.queries import crawl_state
 from indexer.scheduling import Scheduled, is_paused, note_asked, read_schedule
 from indexer.store import Appended, last_position

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case,
 
 from indexer.database import Database
 from indexer.documents import with_server_json
+from indexer.projections.checkpoints import CATALOGUE, live_build, read_checkpoint
 from indexer.projections.rows import ENTRIES, chunks
-from indexer.projections.runner import LIVE, live_build, read_checkpoint
 from indexer.search import SearchIndex
 from indexer.sql import among, given
 from indexer.store import RECORDS
@@ -82,7 +82,7 @@ def _compare(database: Database, index: SearchIndex, uid: str, until: Position, 
                 if not way.same(entry, document):
                     found.different[id_] = entry.name
     with database.read() as connection:
-        live = read_checkpoint(connection, LIVE)
+        live = read_checkpoint(connection, CATALOGUE)
         stood_still = live is not None and live.position <= until  # else what was compared may not be counted
         if stood_still and compared == connection.scalar(select(func.count()).where(_in_the_index(connection, until))):
             return found  # none is missing, and none need be asked for

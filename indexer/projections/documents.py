@@ -1,51 +1,39 @@
-"""Brings the index over the catalogue: whole documents, few large tasks, a checkpoint that moves over succeeded ones
-only.
+"""Keeps the live index at the catalogue, and puts a rebuilt one in its place.
 
-Several tasks may be in flight. The checkpoint is the end of the unbroken run of those that succeeded; a crash sends
-the rest again, which is harmless. A checkpoint names the filling of the index that it speaks of: an index that was
-deleted, swapped or made by somebody else is known by that, and one under other rules or settings is rebuilt beside the
-live one. Documents that somebody deletes from an index that stays are found by `verify`.
+A checkpoint names the filling of the index that it speaks of: an index that was deleted, swapped or made by somebody
+else is known by that, and one under other rules or settings is rebuilt beside the live one. Documents that somebody
+deletes from an index that stays are found by `verify`.
 """
 
 import hashlib
 import time
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
-from tempfile import TemporaryFile
-from typing import Any, BinaryIO
 
-from sqlalchemy import Select, bindparam, func, select, tuple_
+from sqlalchemy import func, select
 
 from indexer.database import LOCK_POLL_SECONDS, Database
-from indexer.documents import with_server_json
-from indexer.errors import IndexRefused, IndexUnavailable
+from indexer.errors import IndexRefused
 from indexer.projections import catalogue
+from indexer.projections.checkpoints import (
+    CATALOGUE,
+    DOCUMENTS,
+    DOCUMENTS_NEXT,
+    Checkpoint,
+    drop_checkpoint,
+    live_build,
+    read_checkpoint,
+    write_checkpoint,
+)
 from indexer.projections.compare import compare_positions
-from indexer.projections.rows import ENTRIES, chunks
-from indexer.projections.runner import LIVE as CATALOGUE
-from indexer.projections.runner import Checkpoint, drop_checkpoint, live_build, read_checkpoint, write_checkpoint
+from indexer.projections.filling import Filler
+from indexer.projections.rows import ENTRIES
 from indexer.search import SearchIndex
 from indexer.search_settings import settings_fingerprint
-from indexer.store import RECORDS
-from indexer.tables import BIG, TEXT
 from schemas.names import Position
 
-LIVE, NEXT = "documents", "documents.next"
 LOCK = "documents"
-
-BATCH_DOCUMENTS = 20_000
-BATCH_BYTES = 32 * 2**20
-IN_FLIGHT = 4
-READ_AT_ONCE = 500
-DELETE_AT_ONCE = 1_000
-
-FillPoint = tuple[int, str]
-"""A point in the order in which the index is filled: a position, and an id among the entries of that position."""
-LAST_ID = "~"
-"""Behind every id."""
+"""Held by whoever fills the live index."""
+BUILD_LOCK = "documents.next"
+"""Held by whoever fills one beside it."""
 
 
 def fingerprint() -> str:
@@ -53,148 +41,10 @@ def fingerprint() -> str:
     return hashlib.sha256(f"{catalogue.fingerprint()} {settings_fingerprint()}".encode()).hexdigest()[:32]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What goes to the index next: a file of whole documents, one a line, and how many; ids to delete, the position
-    that is reached with it, and the point behind which the next one begins.
-    """
-
-    documents: BinaryIO
-    count: int
-    gone: list[str]
-    reached: Position
-    point: FillPoint
-
-
-class Filler:
-    """Fills one index from the catalogue, from its checkpoint on. One at a time holds the lock `LOCK`."""
-
-    def __init__(self, database: Database, index: SearchIndex, checkpoint: Checkpoint, uid: str) -> None:
-        self._database, self._index, self._uid = database, index, uid
-        self.checkpoint = checkpoint
-        self._sent: FillPoint = (checkpoint.position, LAST_ID)
-        self._flying: deque[tuple[list[int], Position]] = deque()
-
-    def push(self) -> None:
-        """Sends what the catalogue holds beyond what was sent; waits only where too many tasks are in flight."""
-        for batch in self._batches():
-            tasks = [self._index.delete(ids, self._uid) for ids in chunks(batch.gone, DELETE_AT_ONCE)]
-            if batch.count:
-                tasks.append(self._index.send(batch.documents, self._uid))
-            self._flying.append((tasks, batch.reached))
-            self._sent = batch.point
-            while len(self._flying) > IN_FLIGHT:
-                self._land()
-
-    def finish(self) -> None:
-        """Sends everything, and waits until the index has it."""
-        self.push()
-        while self._flying:
-            self._land()
-
-    def note_landed(self) -> bool:
-        """Takes note of what the index has by now, without waiting; whether that is all that was sent."""
-        while self._flying and all(self._index.succeeded(task) for task in self._flying[0][0]):
-            self._land()
-        return not self._flying
-
-    def _land(self) -> None:
-        tasks, reached = self._flying[0]
-        for task in tasks:
-            self._index.wait(task)
-        self._flying.popleft()
-        was = self.checkpoint
-        if reached == was.position:
-            return
-        landed = Checkpoint(was.name, reached, was.fingerprint, was.target)
-        with self._database.write() as connection:
-            now = read_checkpoint(connection, was.name, lock=True)
-            alone = now is None or now.target != was.target or now.position == was.position
-            # One of two lost its lock with its connection. Which document came last nobody knows: all are sent again.
-            write_checkpoint(connection, landed if alone else min(was, now or was, key=lambda one: one.position))
-        if not alone:
-            raise IndexUnavailable(
-                "Another process fills the index meanwhile; what is not there yet is sent by whoever comes next."
-            )
-        self.checkpoint = landed
-
-    def _batches(self) -> Iterator[Batch]:
-        """What the catalogue holds after what was sent, cut where a batch is full; the last one reaches the
-        catalogue's end. A batch is good until the next one is asked for.
-        """
-        with self._database.read() as connection:
-            reached = read_checkpoint(connection, CATALOGUE)
-        if reached is None or (reached.position, LAST_ID) <= self._sent:
-            return
-        point = self._sent
-        with _temporary_file() as documents:
-            count, gone = 0, list[str]()
-            for id_, position, document, text in self._rows(self._sent, reached.position):
-                if documents.tell() >= BATCH_BYTES or max(count, len(gone)) >= BATCH_DOCUMENTS:
-                    # Another entry of the same position may follow: only what is before it is complete.
-                    complete = Position(max(self.checkpoint.position, position - 1))
-                    documents.flush()  # what does not fit is found out here, not while it is sent
-                    yield Batch(documents, count, gone, complete, point)
-                    documents.seek(0)
-                    documents.truncate()
-                    count, gone = 0, []
-                point = (position, id_)
-                if document is None:
-                    gone.append(id_)
-                else:
-                    documents.write(with_server_json(document, text).encode() + b"\n")
-                    count += 1
-            documents.flush()
-            yield Batch(documents, count, gone, reached.position, (reached.position, LAST_ID))
-
-    def _rows(self, after: FillPoint, until: int) -> Iterator[Any]:
-        """The entries after a point, in their order, a page at a time."""
-        while True:
-            wanted = {"until": until, "position": after[0], "id": after[1], "most": READ_AT_ONCE}
-            with self._database.read() as connection:
-                rows = connection.execute(_after(), {"of": live_build(connection), **wanted}).all()
-            yield from rows
-            if len(rows) < READ_AT_ONCE:
-                return
-            after = (rows[-1].position, rows[-1].id)
-
-
-@cache
-def _after() -> Select[Any]:
-    point = tuple_(bindparam("position", type_=BIG), bindparam("id", type_=TEXT))
-    return (
-        select(ENTRIES.c.id, ENTRIES.c.position, ENTRIES.c.document, RECORDS.c.text)
-        .outerjoin_from(ENTRIES, RECORDS, ENTRIES.c.record == RECORDS.c.id)
-        .where(
-            ENTRIES.c.build == bindparam("of"),
-            ENTRIES.c.position <= bindparam("until"),
-            tuple_(ENTRIES.c.position, ENTRIES.c.id) > point,
-        )
-        .order_by(ENTRIES.c.position, ENTRIES.c.id)
-        .limit(bindparam("most"))
-    )
-
-
-@contextmanager
-def _temporary_file() -> Iterator[BinaryIO]:
-    """A file of its own that is gone with its process. Raises IndexUnavailable where it does not take what is written.
-
-    Documents wait in it, not in memory; and nothing is kept from the database while Meilisearch takes them.
-    """
-    try:
-        with TemporaryFile() as file:
-            yield file
-    except OSError as error:
-        raise IndexUnavailable(
-            f"What goes to the index does not fit into a temporary file ({error.strerror or error}); make room where "
-            "temporary files are kept, or set TMPDIR to another folder. What was crawled is in the log."
-        ) from error
-
-
 def waiting(database: Database, most: int) -> int:
     """How many entries the catalogue holds that the live index does not, counted no further than `most`."""
     with database.read() as connection:
-        live = read_checkpoint(connection, LIVE)
+        live = read_checkpoint(connection, DOCUMENTS)
         after = 0 if live is None else live.position
         entries = select(ENTRIES.c.id).where(ENTRIES.c.build == live_build(connection), ENTRIES.c.position > after)
         return connection.scalar(select(func.count()).select_from(entries.limit(most).subquery())) or 0
@@ -218,7 +68,7 @@ def catch_up(database: Database, index: SearchIndex) -> Position:
             rebuild(database, index)
             continue
         with database.read() as connection:
-            live = read_checkpoint(connection, LIVE)
+            live = read_checkpoint(connection, DOCUMENTS)
         if live is not None and live.position >= goal.position:
             return live.position
         time.sleep(LOCK_POLL_SECONDS)
@@ -231,12 +81,12 @@ def open_filler(database: Database, index: SearchIndex) -> Filler | None:
     index.await_leftovers()
     identity = index.identity()
     with database.read() as connection:
-        live, unfinished = read_checkpoint(connection, LIVE), read_checkpoint(connection, NEXT)
+        live, unfinished = read_checkpoint(connection, DOCUMENTS), read_checkpoint(connection, DOCUMENTS_NEXT)
     if identity is None:
-        live = Checkpoint(LIVE, Position(0), fingerprint(), index.create(index.uid))
+        live = Checkpoint(DOCUMENTS, Position(0), fingerprint(), index.create(index.uid))
     elif unfinished is not None and unfinished.target == identity:
         # A swap was made, and whoever made it ended before noting it.
-        live = Checkpoint(LIVE, unfinished.position, unfinished.fingerprint, identity)
+        live = Checkpoint(DOCUMENTS, unfinished.position, unfinished.fingerprint, identity)
     elif live is None or live.target != identity:
         return None
     elif live.fingerprint == fingerprint():
@@ -250,10 +100,10 @@ def rebuild(database: Database, index: SearchIndex) -> Position:
 
     The live index goes on meanwhile. Raises IndexRefused where the new index is not what the catalogue says.
     """
-    with database.lock(LOCK + ".next"):
+    with database.lock(BUILD_LOCK):
         index.await_leftovers()
         index.drop(index.next_uid)
-        checkpoint = Checkpoint(NEXT, Position(0), fingerprint(), index.create(index.next_uid))
+        checkpoint = Checkpoint(DOCUMENTS_NEXT, Position(0), fingerprint(), index.create(index.next_uid))
         with database.write() as connection:
             write_checkpoint(connection, checkpoint)
         filler = Filler(database, index, checkpoint, index.next_uid)
@@ -270,26 +120,26 @@ def rebuild(database: Database, index: SearchIndex) -> Position:
                 index.create(index.uid)
             index.swap()
             reached = filler.checkpoint
-            _note(database, Checkpoint(LIVE, reached.position, reached.fingerprint, reached.target))
+            _note(database, Checkpoint(DOCUMENTS, reached.position, reached.fingerprint, reached.target))
         index.drop(index.next_uid)
         return reached.position
 
 
 def _drop_unfinished(database: Database, index: SearchIndex) -> None:
     """Drops what a rebuild left beside the live index that ended half-way; the caller holds the lock `LOCK`."""
-    with database.try_lock(LOCK + ".next") as free:
+    with database.try_lock(BUILD_LOCK) as free:
         if not free:
             return
         index.drop(index.next_uid)
         with database.read() as connection:
-            noted = read_checkpoint(connection, NEXT)
+            noted = read_checkpoint(connection, DOCUMENTS_NEXT)
         if noted is not None:
             with database.write() as connection:
-                drop_checkpoint(connection, NEXT)
+                drop_checkpoint(connection, DOCUMENTS_NEXT)
 
 
 def _note(database: Database, live: Checkpoint) -> None:
     """Keeps the live index's checkpoint, and forgets the build that it came from."""
     with database.write() as connection:
         write_checkpoint(connection, live)
-        drop_checkpoint(connection, NEXT)
+        drop_checkpoint(connection, DOCUMENTS_NEXT)

@@ -11,72 +11,29 @@ last page.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection
 
 from indexer.database import Database
 from indexer.errors import StoreUnavailable
 from indexer.projections import catalogue, rows
+from indexer.projections.checkpoints import (
+    CATALOGUE,
+    CATALOGUE_NEXT,
+    Checkpoint,
+    begin_checkpoint,
+    drop_checkpoint,
+    live_build,
+    read_checkpoint,
+    write_checkpoint,
+)
 from indexer.projections.tail import Tail
-from indexer.sql import insert_missing, upsert
 from indexer.store import PAGE_EVENTS, last_position, read_log
-from indexer.tables import CheckpointRow, table
 from schemas.names import Position
 
-CHECKPOINTS = table(CheckpointRow)
-LIVE, NEXT = "catalogue", "catalogue.next"
+BUILD_LOCK = "catalogue.next"
+"""Held by whoever builds the catalogue beside the live one."""
 
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """How far a view is, by which rules, and where it is kept."""
-
-    name: str
-    position: Position
-    fingerprint: str
-    target: str
-
-
-def read_checkpoint(connection: Connection, name: str, *, lock: bool = False) -> Checkpoint | None:
-    """A view's checkpoint, None where it was never begun; `lock` keeps others from moving it in this transaction."""
-    query = select(CHECKPOINTS).where(CHECKPOINTS.c.name == name)
-    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-    return None if row is None else Checkpoint(row.name, row.position, row.fingerprint, row.target)
-
-
-def write_checkpoint(connection: Connection, checkpoint: Checkpoint) -> None:
-    """Moves a checkpoint, in the transaction of what it covers."""
-    upsert(
-        connection,
-        CHECKPOINTS,
-        [
-            {
-                "name": checkpoint.name,
-                "position": checkpoint.position,
-                "fingerprint": checkpoint.fingerprint,
-                "target": checkpoint.target,
-            }
-        ],
-    )
-
-
-def drop_checkpoint(connection: Connection, name: str) -> None:
-    """Forgets a view."""
-    connection.execute(delete(CHECKPOINTS).where(CHECKPOINTS.c.name == name))
-
-
-def live_build(connection: Connection) -> int:
-    """The build of the catalogue that is read."""
-    checkpoint = read_checkpoint(connection, LIVE)
-    return 0 if checkpoint is None else int(checkpoint.target)
-
-
-def lags(connection: Connection) -> bool:
-    """Whether the log has events that the catalogue or the index has not."""
-    end = last_position(connection)
-    views = [read_checkpoint(connection, name) for name in (LIVE, "documents")]
-    return end > 0 and any(view is None or view.position < end for view in views)
 
 
 def catch_up(
@@ -87,12 +44,12 @@ def catch_up(
     """
     while True:
         with database.read() as connection:
-            live = read_checkpoint(connection, LIVE)
+            live = read_checkpoint(connection, CATALOGUE)
             ours = live is not None and live.fingerprint == catalogue.fingerprint()
             step = _next(connection, live, limit=limit, tail=tail) if live is not None and ours else None
         if live is None:
             with database.write() as connection:
-                _begin(connection)
+                begin_checkpoint(connection, Checkpoint(CATALOGUE, Position(0), catalogue.fingerprint(), "1"))
         elif not ours:
             rebuild(database, progress, only_under_other_rules=True)
         elif step is None:
@@ -105,35 +62,29 @@ def rebuild(
     database: Database, progress: Progress = lambda _: None, *, only_under_other_rules: bool = False
 ) -> Position:
     """Builds the catalogue anew beside the live one, and puts it in its place; gives its checkpoint."""
-    with database.lock("catalogue.next"):
+    with database.lock(BUILD_LOCK):
         with database.read() as connection:
-            live = read_checkpoint(connection, LIVE)
+            live = read_checkpoint(connection, CATALOGUE)
         if only_under_other_rules and live is not None and live.fingerprint == catalogue.fingerprint():
             return live.position
         build = begin_build(database)
         while True:
             build = _filled(database, build, progress=progress)
             with database.write() as connection:
-                read_checkpoint(connection, LIVE, lock=True)  # nobody moves it on from here: it never goes back
+                read_checkpoint(connection, CATALOGUE, lock=True)  # nobody moves it on from here: it never goes back
                 if last_position(connection) > build.position:
                     continue
-                write_checkpoint(connection, Checkpoint(LIVE, build.position, build.fingerprint, build.target))
-                drop_checkpoint(connection, NEXT)
+                write_checkpoint(connection, Checkpoint(CATALOGUE, build.position, build.fingerprint, build.target))
+                drop_checkpoint(connection, CATALOGUE_NEXT)
                 rows.clear(connection, keep=[int(build.target)])
                 return build.position
-
-
-def _begin(connection: Connection) -> None:
-    """Makes the live build's checkpoint, unless another process made it meanwhile."""
-    row = {"name": LIVE, "position": 0, "fingerprint": catalogue.fingerprint(), "target": "1"}
-    insert_missing(connection, CHECKPOINTS, [row])
 
 
 def begin_build(database: Database) -> Checkpoint:
     """An empty build beside the live one; what an unfinished one left is dropped."""
     with database.write() as connection:
         live = live_build(connection)
-        build = Checkpoint(NEXT, Position(0), catalogue.fingerprint(), str(live + 1))
+        build = Checkpoint(CATALOGUE_NEXT, Position(0), catalogue.fingerprint(), str(live + 1))
         rows.clear(connection, keep=[live])
         write_checkpoint(connection, build)
     return build
@@ -149,13 +100,13 @@ def fill(database: Database, build: Checkpoint, *, until: Position) -> str:
 def drop_build(database: Database) -> None:
     """Drops the build beside the live one."""
     with database.write() as connection:
-        drop_checkpoint(connection, NEXT)
+        drop_checkpoint(connection, CATALOGUE_NEXT)
         rows.clear(connection, keep=[live_build(connection)])
 
 
 def drop_unfinished(database: Database) -> None:
     """Drops what a rebuild left that ended half-way; one that goes on is let be."""
-    with database.try_lock("catalogue.next") as free:
+    with database.try_lock(BUILD_LOCK) as free:
         if free:
             drop_build(database)
 

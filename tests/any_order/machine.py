@@ -14,8 +14,8 @@ from sqlalchemy import select, update
 from indexer.absence import ALWAYS_FEW
 from indexer.errors import LeaseHeld, LeaseLost
 from indexer.leases import STATES
+from indexer.projections.checkpoints import live_build
 from indexer.projections.rows import ENTRIES
-from indexer.projections.runner import live_build
 from indexer.verify import check_catalogue, check_log
 from tests.any_order.log import Reader
 from tests.any_order.mortal import Killed, Mortal

@@ -24,8 +24,8 @@ from sqlalchemy import select
 from indexer.database import Database
 from indexer.errors import StoreUnavailable
 from indexer.migrations import migrate
+from indexer.projections.checkpoints import live_build
 from indexer.projections.rows import VERSIONS
-from indexer.projections.runner import live_build
 from schemas.names import Digest
 from tests.any_order.upstream import KINDS, Change, Kind, Upstream
 from tests.conftest import made

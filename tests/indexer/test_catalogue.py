@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 
 from indexer.database import Database
 from indexer.errors import StoreUnavailable
-from indexer.projections import catalogue, runner
+from indexer.projections import catalogue, checkpoints, runner
 from indexer.projections.compare import compare, expected_documents
 from indexer.projections.rows import ENTRIES, VERSIONS, build_digest, clear, read_versions
 from indexer.search import SearchIndex
@@ -118,26 +118,28 @@ def forgotten(database: Database) -> None:
     """No catalogue, as if none had been made."""
     with database.write() as connection:
         clear(connection, keep=[])
-        runner.drop_checkpoint(connection, runner.LIVE)
+        checkpoints.drop_checkpoint(connection, checkpoints.CATALOGUE)
 
 
 def live(database: Database) -> tuple[int, str]:
     """The live catalogue's count and digest."""
     with database.read() as connection:
-        return build_digest(connection, runner.live_build(connection))
+        return build_digest(connection, checkpoints.live_build(connection))
 
 
 def documents(database: Database) -> dict[str, dict[str, Any]]:
     """The live catalogue's documents by name."""
     with database.read() as connection:
-        query = select(ENTRIES).where(ENTRIES.c.build == runner.live_build(connection), ENTRIES.c.document.is_not(None))
+        query = select(ENTRIES).where(
+            ENTRIES.c.build == checkpoints.live_build(connection), ENTRIES.c.document.is_not(None)
+        )
         return {row.name: json.loads(row.document) for row in connection.execute(query)}
 
 
 def rows(database: Database, *without: str) -> tuple[list[Any], list[Any]]:
     """The live catalogue's rows but for some fields."""
     with database.read() as connection:
-        build = runner.live_build(connection)
+        build = checkpoints.live_build(connection)
         versions = [
             {key: value for key, value in row._mapping.items() if key not in without}
             for row in connection.execute(select(VERSIONS).where(VERSIONS.c.build == build))
@@ -185,7 +187,7 @@ def test_what_is_withdrawn_leaves_and_comes_back(database: Database) -> None:
 def test_what_is_deleted_leaves_the_index_and_stays_in_the_catalogue(database: Database) -> None:
     assert after(database, configured(), observed(), status_changed(said=meta("deleted"))) == {}
     with database.read() as connection:
-        (found,) = read_versions(connection, runner.live_build(connection), [ServerName(NAME)])[ServerName(NAME)]
+        (found,) = read_versions(connection, checkpoints.live_build(connection), [ServerName(NAME)])[ServerName(NAME)]
         entry = connection.execute(select(ENTRIES)).one()
     assert (found.status, found.position) == ("deleted", 3)
     assert (entry.name, entry.document, entry.position) == (NAME, None, 3)
@@ -353,9 +355,9 @@ def test_other_rules_build_beside_while_the_live_build_is_read_whole(
     assert set(seen) == {before}
     assert live(database) == before
     with database.read() as connection:
-        found = runner.read_checkpoint(connection, runner.LIVE)
-        assert found == runner.Checkpoint("catalogue", Position(11), "other rules", "2")
-        assert runner.read_checkpoint(connection, runner.NEXT) is None
+        found = checkpoints.read_checkpoint(connection, checkpoints.CATALOGUE)
+        assert found == checkpoints.Checkpoint("catalogue", Position(11), "other rules", "2")
+        assert checkpoints.read_checkpoint(connection, checkpoints.CATALOGUE_NEXT) is None
         assert set(connection.scalars(select(ENTRIES.c.build))) == {2}
 
 
@@ -395,7 +397,7 @@ def test_a_rebuild_sets_nobody_back(database: Database, monkeypatch: pytest.Monk
     reached = runner.rebuild(database)
     others[0].join(60)
     with database.read() as connection:
-        found = runner.read_checkpoint(connection, runner.LIVE)
+        found = checkpoints.read_checkpoint(connection, checkpoints.CATALOGUE)
     assert found is not None
     assert (reached, found.position) == (11, 12)
 
@@ -432,7 +434,7 @@ def test_the_same_rules_build_nothing_anew(database: Database) -> None:
     appended(database, observed(record("com.example/more")))
     runner.catch_up(database)
     with database.read() as connection:
-        assert runner.live_build(connection) == 1
+        assert checkpoints.live_build(connection) == 1
 
 
 def test_the_fingerprint_is_of_the_rules() -> None:
@@ -453,7 +455,7 @@ def test_rows_and_checkpoint_move_together(database: Database, monkeypatch: pyte
             runner.catch_up(database)
     assert live(database) == before
     with database.read() as connection:
-        found = runner.read_checkpoint(connection, runner.LIVE)
+        found = checkpoints.read_checkpoint(connection, checkpoints.CATALOGUE)
         assert found is not None
         assert found.position == 11
     assert runner.catch_up(database) == 12
@@ -534,7 +536,7 @@ def test_names_that_differ_by_case_only_are_told_of_each_other(database: Databas
 def test_two_that_begin_at_once_begin_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who finds no checkpoint, and another one has made it meanwhile, does not begin anew."""
     last = appended(database, configured(), observed())
-    read, looked, go_on = runner.read_checkpoint, threading.Event(), threading.Event()
+    read, looked, go_on = checkpoints.read_checkpoint, threading.Event(), threading.Event()
 
     def slow(*arguments: Any, **more: Any) -> Any:
         found = read(*arguments, **more)

@@ -22,7 +22,7 @@ from indexer.leases import STATES
 from indexer.migrations import migrate
 from indexer.projections import rows as rows_of
 from indexer.projections import runner
-from indexer.projections.runner import live_build
+from indexer.projections.checkpoints import live_build
 from indexer.quarantine import QUARANTINE
 from indexer.record import record_page
 from indexer.redaction import redact

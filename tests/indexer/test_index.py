@@ -13,10 +13,10 @@ from indexer.database import Database
 from indexer.documents import with_server_json
 from indexer.errors import IndexRefused, IndexUnavailable
 from indexer.held import HELD
-from indexer.projections import catalogue, documents, runner
+from indexer.projections import catalogue, checkpoints, documents, filling, runner
+from indexer.projections.checkpoints import Checkpoint, live_build, read_checkpoint
 from indexer.projections.compare import compare_positions
 from indexer.projections.rows import ENTRIES, VERSIONS
-from indexer.projections.runner import Checkpoint, live_build, read_checkpoint
 from indexer.search import SearchIndex
 from indexer.search_settings import SETTINGS
 from indexer.store import RECORDS
@@ -76,7 +76,7 @@ def wanted(database: Database) -> dict[str, dict[str, Any]]:
         return {row.id: json.loads(with_server_json(row.document, row.text)) for row in connection.execute(query)}
 
 
-def checkpoint(database: Database, name: str = documents.LIVE) -> Checkpoint | None:
+def checkpoint(database: Database, name: str = checkpoints.DOCUMENTS) -> Checkpoint | None:
     with database.read() as connection:
         return read_checkpoint(connection, name)
 
@@ -165,9 +165,9 @@ def forbidden(*_: object) -> None:
 def test_any_size_of_batches_gives_the_same(
     at_once: int, sqlite: Database, index: SearchIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(documents, "BATCH_DOCUMENTS", at_once)
-    monkeypatch.setattr(documents, "READ_AT_ONCE", 3)
-    monkeypatch.setattr(documents, "DELETE_AT_ONCE", 2)
+    monkeypatch.setattr(filling, "BATCH_DOCUMENTS", at_once)
+    monkeypatch.setattr(filling, "READ_AT_ONCE", 3)
+    monkeypatch.setattr(filling, "DELETE_AT_ONCE", 2)
     # One event moves all of these entries to one position.
     some = [observed(record(f"com.example/server-{number}")) for number in range(7)]
     after(sqlite, index, *some, configured())
@@ -183,7 +183,7 @@ def test_a_change_that_moves_every_entry_to_one_position_is_sent_once(
 ) -> None:
     database, index = filled
     documents_sent.clear()
-    monkeypatch.setattr(documents, "BATCH_DOCUMENTS", 5)
+    monkeypatch.setattr(filling, "BATCH_DOCUMENTS", 5)
     appended(database, configured(trust=7))
     runner.catch_up(database)
     with database.lock(documents.LOCK):
@@ -238,7 +238,7 @@ def test_the_checkpoint_moves_over_succeeded_tasks_only(
         return send(self, lines([{"id": "not an id!"}]) if len(batches) == 2 else some, uid)
 
     with monkeypatch.context() as patched:
-        patched.setattr(documents, "BATCH_DOCUMENTS", 2)
+        patched.setattr(filling, "BATCH_DOCUMENTS", 2)
         patched.setattr(SearchIndex, "send", second_fails)
         with pytest.raises(IndexRefused, match=r"Index task \d+ \(documentAdditionOrUpdate\) failed: .*not an id!"):
             documents.catch_up(database, index)
@@ -268,7 +268,7 @@ def test_no_room_for_a_temporary_file_is_said_in_a_sentence_and_passes(
     database, index = filled
     before = reached(database)
     with monkeypatch.context() as patched:
-        patched.setattr(documents, "TemporaryFile", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: SIM115
+        patched.setattr(filling, "TemporaryFile", lambda: open("/dev/full", "w+b", buffering=0))  # noqa: SIM115
         with pytest.raises(IndexUnavailable, match=r"a temporary file \(No space left on device\); make room"):
             after(database, index, observed(record("com.example/more")))
     assert reached(database) == before
@@ -498,8 +498,9 @@ def crashing(patch: pytest.MonkeyPatch, step: int) -> list[str]:
 
     for name in STEPS:
         patch.setattr(SearchIndex, name, watched(name, getattr(SearchIndex, name)))
-    for name in ("write_checkpoint", "drop_checkpoint"):
-        patch.setattr(documents, name, watched(name, getattr(documents, name)))
+    for module in (documents, filling):
+        patch.setattr(module, "write_checkpoint", watched("write_checkpoint", checkpoints.write_checkpoint))
+    patch.setattr(documents, "drop_checkpoint", watched("drop_checkpoint", checkpoints.drop_checkpoint))
     return taken
 
 
@@ -529,7 +530,7 @@ def test_a_crash_at_any_step_is_mended_by_the_next_catch_up(
         after(database, index, changed(record("com.example/server-2", title=f"after {step}")), come_or_go)
         assert held(index) == wanted(database), taken
         assert index.identity(index.next_uid) is None, taken
-        assert checkpoint(database, documents.NEXT) is None, taken
+        assert checkpoint(database, checkpoints.DOCUMENTS_NEXT) is None, taken
         live = checkpoint(database)
         assert live is not None
         assert (live.target, live.fingerprint) == (index.identity(), documents.fingerprint()), taken
@@ -554,7 +555,7 @@ def test_after_a_crash_between_a_swap_and_its_note_the_new_index_goes_on(
         with pytest.raises(Crash):
             documents.rebuild(database, index)
     swapped = index.identity()
-    unfinished, noted = checkpoint(database, documents.NEXT), checkpoint(database)
+    unfinished, noted = checkpoint(database, checkpoints.DOCUMENTS_NEXT), checkpoint(database)
     assert unfinished is not None
     assert noted is not None
     assert unfinished.target == swapped != noted.target

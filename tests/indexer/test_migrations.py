@@ -13,7 +13,7 @@ from indexer import migrations
 from indexer.database import Database
 from indexer.errors import ConfigurationError, StoreTooNew
 from indexer.migrations import MIGRATIONS, migrate
-from indexer.projections import runner
+from indexer.projections import checkpoints, runner
 from indexer.scheduling import read_schedule
 from indexer.tables import SchemaVersionRow, table
 from indexer.verify import check_catalogue
@@ -221,7 +221,7 @@ def test_what_a_person_said_outlives_a_migration(before: Shape, older: Database)
 
 def test_views_are_built_anew_from_the_log(older: Database) -> None:
     with older.read() as connection:
-        assert runner.read_checkpoint(connection, runner.LIVE) is None
+        assert checkpoints.read_checkpoint(connection, checkpoints.CATALOGUE) is None
         assert connection.scalar(text("SELECT count(*) FROM catalogue_sources")) == 0
     runner.catch_up(older)
     found = check_catalogue(older)

@@ -14,8 +14,8 @@ from indexer.errors import NotFound
 from indexer.migrations import migrate
 from indexer.past import Difference
 from indexer.projections import runner
+from indexer.projections.checkpoints import live_build
 from indexer.projections.rows import ENTRIES
-from indexer.projections.runner import live_build
 from indexer.redaction import redact
 from indexer.store import Write, append
 from indexer.text import digest

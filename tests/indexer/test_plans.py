@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Engine, event, text
 
 from indexer import queries
 from indexer.database import Database
-from indexer.projections import documents, runner
-from indexer.projections.documents import Filler
-from indexer.projections.runner import Checkpoint
+from indexer.projections import runner
+from indexer.projections.checkpoints import DOCUMENTS, Checkpoint
+from indexer.projections.filling import Filler
 from indexer.search import SearchIndex
 from indexer.store import read_log
 from schemas.names import Position, ServerName
@@ -107,7 +107,7 @@ def test_a_batch_of_documents(filled: Database, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(SearchIndex, "send", send)
     monkeypatch.setattr(SearchIndex, "succeeded", lambda *_: True)
-    filler = Filler(filled, index, Checkpoint(documents.LIVE, Position(100), "rules", "index"), index.uid)
+    filler = Filler(filled, index, Checkpoint(DOCUMENTS, Position(100), "rules", "index"), index.uid)
     with statements() as sent:
         filler.push()
     assert batches
