@@ -1,8 +1,8 @@
 """A source's crawls: where its walk stands, what comes next. Pure.
 
 A crawl is one pass, from its `crawl.started` to the event that ends it. Its walk may outlive it: a crawl that failed
-because the upstream did not answer leaves the walk where it is, and the next crawl goes on from there with the same
-mark.
+because the upstream did not answer, or answered what cannot be read, leaves the walk where it is, and the next crawl
+goes on from there with the same mark.
 """
 
 from datetime import datetime, timedelta
@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from indexer.clock import LONG_AGO
+from indexer.errors import CursorRefused, McpIndexerError, SourceForbidden, SourceUnavailable, WalkLost
 from schemas.events import Counts, Mode
 from schemas.names import CrawlId, Cursor, ListingKey, Slot
 
@@ -57,6 +58,7 @@ class Walk(BaseModel):
     `compares` whether what it does not see of them is a candidate, `lists_deleted` whether it sees those that are
     deleted, `after` the last place that it saw, `ordered` whether it met them in the order of their places so far,
     `settling` what is left to do at its end, and `overtaken` whether an increment came before it since it began.
+    `unread` says that a crawl failed at this cursor, for it could not read the page.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,6 +83,7 @@ class Walk(BaseModel):
     ordered: bool = True
     settling: Settling | None = None
     overtaken: bool = False
+    unread: bool = False
 
     @property
     def complete(self) -> bool:
@@ -223,7 +226,7 @@ def advance(walk: Walk, cursor: Cursor | None, *, served_at: datetime | None) ->
         clock = walk.started_at - WITHOUT_DATE if served_at is None else min(walk.started_at, served_at)
         mark = clock - OVERLAP
     steps = walk.steps + 1
-    changed: dict[str, Any] = {"cursor": cursor, "mark": mark, "steps": steps}
+    changed: dict[str, Any] = {"cursor": cursor, "mark": mark, "steps": steps, "unread": False}
     if steps & (steps - 1) == 0:
         changed["remembered"] = cursor
     return walk.model_copy(update=changed)
@@ -282,23 +285,30 @@ def unparked(state: CrawlState, *, candidates: bool) -> CrawlState:
     return state.model_copy(update={"parked": None, "candidates": candidates})
 
 
-def failed(state: CrawlState, *, at: datetime, resume: bool, until: datetime | None = None) -> CrawlState:
-    """The state once a crawl failed; `resume` keeps the walk for the next crawl, else that one starts again. `until` is
-    when the source may be asked again, where it said so.
-    """
+def failed(state: CrawlState, error: McpIndexerError, *, at: datetime) -> CrawlState:
+    """The state once a crawl failed with an error, and with what the next crawl goes on with of its walk."""
     assert state.walk is not None
-    kept = state.walk if resume else None
     return state.model_copy(
         update={
             "crawl": None,
-            "walk": kept,
+            "walk": _kept(state.walk, error),
             "changed_at": at if found_news(state.walk.counts) else state.changed_at,
             "last_mode": state.walk.mode,
             "failures": state.failures + 1,
             "failed_at": at,
-            "rests_until": until,
+            "rests_until": error.until if isinstance(error, SourceUnavailable) else None,
         }
     )
+
+
+def _kept(walk: Walk, error: McpIndexerError) -> Walk | None:
+    """What a walk leaves to the next crawl: itself where the source does not answer, or not us. A page that cannot be
+    read is tried for once more; where it is not read then either, its cursor may be what the source cannot read.
+    """
+    if isinstance(error, SourceUnavailable | SourceForbidden):
+        return walk
+    leads_nowhere = isinstance(error, CursorRefused | WalkLost)
+    return None if leads_nowhere or walk.unread or walk.steps == 0 else walk.model_copy(update={"unread": True})
 
 
 def found_news(counts: Counts) -> bool:

@@ -42,12 +42,24 @@ class SourceGone(SourceRefused):
     """A source says that there is nothing, or nothing any more, at the address that was asked for (404, 410, 451)."""
 
 
+class SourceForbidden(SourceRefused):
+    """A source lets nobody in who asks as we do, whatever is asked for (401, 403, 407)."""
+
+
+class CursorRefused(SourceRefused):
+    """A source does not take what it was asked with, which may be its own cursor (400, 414, 422)."""
+
+
 class SourceMalformed(McpIndexerError):
     """A source answered with something that is not what its kind sends: a person has to look."""
 
 
 class SourceTooLarge(SourceMalformed):
     """A source's answer is larger than is taken: ask for less at once, or a person has to look."""
+
+
+class WalkLost(SourceMalformed):
+    """A source's pages run in a circle, never end, or hold nothing at all: to go on leads nowhere."""
 
 
 class LeaseHeld(McpIndexerError):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
@@ -26,6 +26,7 @@ from indexer.errors import (
     SourceMalformed,
     SourceRefused,
     SourceUnavailable,
+    WalkLost,
 )
 from indexer.held import ListingSlot
 from indexer.record import counted, record_page, record_told, record_withdrawn
@@ -133,10 +134,8 @@ class Crawl:
                 progress(self._walk.counts if done is None else done.counts)
                 if done is not None:
                     return done
-        except SourceUnavailable as error:
-            return self._fail(str(error), opened, resume=True, until=error.until)
-        except (SourceRefused, SourceMalformed, ConfigurationError) as error:
-            return self._fail(str(error), opened, resume=False)
+        except (SourceUnavailable, SourceRefused, SourceMalformed, ConfigurationError) as error:
+            return self._fail(error, opened)
         except KeyboardInterrupt:
             by_hand = True  # and no more: until its traceback is gone, a transaction that it fell upon may be open
         self.release()
@@ -239,12 +238,12 @@ class Crawl:
 
     def _refuse_circle(self, page: Page) -> None:
         if crawls.endless(self._walk, page.next_cursor):
-            raise SourceMalformed(
+            raise WalkLost(
                 f"{self._name}: the source has more than {crawls.MOST_PAGES:,} pages, and names another one; what was "
                 "read is kept. Tell its operator, or raise its page_size in the sources file."
             )
         if crawls.repeats(self._walk, page.next_cursor):
-            raise SourceMalformed(
+            raise WalkLost(
                 f"{self._name}: the source gave the same cursor twice ({str(page.next_cursor)[:80]!r}), so its pages "
                 "run in a circle; what was read is kept. Tell its operator."
             )
@@ -253,19 +252,19 @@ class Crawl:
         walk = state.walk
         assert walk is not None
         if walk.complete and walk.empty and walk.held:
-            raise SourceMalformed(
+            raise WalkLost(
                 f"{self._name}: the source lists nothing at all, and it had listings before; nothing was withdrawn. "
                 "Look at the source; where it really was emptied, remove it from the sources file."
             )
 
-    def _fail(self, error: str, opened: Opened, *, resume: bool, until: datetime | None = None) -> Outcome:
+    def _fail(self, error: McpIndexerError, opened: Opened) -> Outcome:
         sent, seconds = self._since_last_step(opened)
         self.state = counted(self.state, Counts(requests=sent), seconds)
-        outcome = self._outcome("failed", error)
+        outcome = self._outcome("failed", str(error))
         with self._database.write() as connection:
             leases.check(connection, self._lease)
             self._append(connection, end_of(self._walk, outcome), self.state.crawl)
-            state = crawls.failed(self.state, at=self._clock(), resume=resume, until=until)
+            state = crawls.failed(self.state, error, at=self._clock())
             leases.save(connection, self._lease, state)
             leases.release(connection, self._lease)
         return outcome

@@ -13,7 +13,9 @@ from typing import Protocol, TypeVar
 import httpx
 
 from indexer.errors import (
+    CursorRefused,
     McpIndexerError,
+    SourceForbidden,
     SourceGone,
     SourceMalformed,
     SourceRefused,
@@ -33,7 +35,12 @@ LATER = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 FORBIDDEN = 403
 """What GitHub says, too, when no request remains."""
-GONE = frozenset({404, 410, 451})
+_REFUSALS: dict[int, type[SourceRefused]] = {
+    **dict.fromkeys((404, 410, 451), SourceGone),
+    **dict.fromkeys((401, FORBIDDEN, 407), SourceForbidden),
+    **dict.fromkeys((400, 414, 422), CursorRefused),
+}
+"""What is refused by a status, where that says more than that a person has to look."""
 MOST_REDIRECTS = 5
 READINGS = 3
 """How often an answer is asked for that cannot be read: a gateway's page passes, a broken registry's stays."""
@@ -241,7 +248,7 @@ class Fetcher:
 
     def _refused(self, response: httpx.Response, target: Target, deadline: float) -> SourceRefused:
         status = response.status_code
-        kind = SourceGone if status in GONE else SourceRefused
+        kind = _REFUSALS.get(status, SourceRefused)
         said = self._reader.words(response, deadline)
         todo = _TODO.get(status, "check the source's url and options")
         return kind(f"{self._shown(target)}: {self._status(response)}{f', {said!r}' if said else ''}; {todo}")

@@ -8,6 +8,18 @@ from hypothesis import strategies as st
 
 from indexer import crawls
 from indexer.crawls import CrawlState, Walk, advance, begin, completed, failed, repeats
+from indexer.errors import (
+    ConfigurationError,
+    CursorRefused,
+    McpIndexerError,
+    SourceForbidden,
+    SourceGone,
+    SourceMalformed,
+    SourceRefused,
+    SourceTooLarge,
+    SourceUnavailable,
+    WalkLost,
+)
 from schemas.events import Counts, Mode
 from schemas.names import CrawlId, Cursor
 from tests.indexer.made import at
@@ -16,6 +28,14 @@ TEN = timedelta(minutes=10)
 A, B = CrawlId("a"), CrawlId("b")
 FRESH = CrawlState()
 DONE = CrawlState(mark=at(-10), full_at=at(0), completed_at=at(5))
+AWAY, UNREAD, LOST = SourceUnavailable("503"), SourceMalformed("a web page"), WalkLost("a circle")
+UNREAD_ONCE = [
+    UNREAD,
+    SourceTooLarge("9 MB"),
+    SourceGone("404"),
+    SourceRefused("it redirects to a page about its maintenance"),
+    ConfigurationError("no"),
+]
 
 
 def begun(
@@ -85,8 +105,8 @@ def test_the_mark_moves_only_when_the_walk_completed() -> None:
     state, _ = begun(DONE, 60)
     state = walked(state, "a", served=at(60))
     assert state.mark == at(-10)
-    assert failed(state, at=at(0), resume=True).mark == at(-10)
-    assert failed(state, at=at(0), resume=False).mark == at(-10)
+    assert failed(state, AWAY, at=at(0)).mark == at(-10)
+    assert failed(state, LOST, at=at(0)).mark == at(-10)
     assert completed(walked(state, None), at=at(70)).mark == at(50)
 
 
@@ -108,7 +128,7 @@ def test_an_increment_does_not_count_as_a_full_walk() -> None:
 
 
 def test_a_completed_walk_forgets_that_one_failed() -> None:
-    state, _ = begun(failed(begun(DONE, 10)[0], at=at(0), resume=False), 60)
+    state, _ = begun(failed(begun(DONE, 10)[0], LOST, at=at(0)), 60)
     assert state.failed
     assert not completed(walked(state, None), at=at(61)).failed
 
@@ -127,7 +147,7 @@ def test_a_walk_that_failed_goes_on_in_a_new_crawl_with_the_same_mark() -> None:
     before = walked(begun(DONE, 60, crawl=A)[0], "a", "b", served=at(60))
     counts = Counts(observed=5, new=5)
     before = before.model_copy(update={"walk": walk(before).model_copy(update={"counts": counts, "seconds": 3.0})})
-    left = failed(before, at=at(0), resume=True)
+    left = failed(before, AWAY, at=at(0))
     assert (left.crawl, left.failed) == (None, True)
     state, new = begun(left, 70)
     assert new
@@ -136,26 +156,70 @@ def test_a_walk_that_failed_goes_on_in_a_new_crawl_with_the_same_mark() -> None:
     assert (walk(state).counts, walk(state).seconds) == (Counts(), 0.0)
 
 
-def test_a_walk_that_was_refused_starts_again() -> None:
-    left = failed(walked(begun(DONE, 60, crawl=A)[0], "a", served=at(60)), at=at(60), resume=False)
+@pytest.mark.parametrize("error", [LOST, CursorRefused("400")], ids=lambda error: type(error).__name__)
+def test_a_walk_that_leads_nowhere_starts_again(error: McpIndexerError) -> None:
+    left = failed(walked(begun(DONE, 60, crawl=A)[0], "a", served=at(60)), error, at=at(60))
     assert left.walk is None
     state, new = begun(left, 70)
     assert new
     assert walk(state) == Walk(mode="incremental", started_at=at(70), since=at(-10), number=2)
 
 
+def failing(state: CrawlState, *errors: McpIndexerError) -> CrawlState:
+    """The state after crawls that failed at the cursor where it stands."""
+    for error in errors:
+        state = failed(begun(state, 60)[0], error, at=at(60))
+    return state
+
+
+@pytest.mark.parametrize("error", UNREAD_ONCE, ids=lambda error: type(error).__name__)
+def test_a_walk_whose_page_could_not_be_read_goes_on_once(error: McpIndexerError) -> None:
+    before = walked(begun(DONE, 60, crawl=A)[0], "a", "b", served=at(60))
+    state, new = begun(failing(before, error), 70)
+    assert new
+    assert (walk(state).cursor, walk(state).mark, walk(state).since) == ("b", at(50), at(-10))
+    assert failing(state, UNREAD).walk is None
+
+
+def test_a_cursor_is_tried_again_however_often_the_source_did_not_answer() -> None:
+    before = walked(begun(DONE, 60)[0], "a", served=at(60))
+    assert walk(failing(before, AWAY, UNREAD, AWAY, AWAY)).cursor == "a"
+    assert failing(before, UNREAD, AWAY, AWAY, UNREAD).walk is None
+
+
+def test_a_page_that_was_read_lets_the_next_one_be_unread() -> None:
+    state = failing(walked(begun(DONE, 60)[0], "a", served=at(60)), UNREAD)
+    for cursor in ("b", "c", "d"):
+        state = failing(walked(begun(state, 60)[0], cursor), UNREAD)
+        assert walk(state).cursor == cursor
+
+
+def test_a_walk_waits_for_a_person_where_nobody_is_let_in() -> None:
+    state = failing(walked(begun(DONE, 60)[0], "a", served=at(60)), *[SourceForbidden("401")] * 9)
+    assert walk(state).cursor == "a"
+
+
+def test_of_a_walk_without_a_page_nothing_is_kept() -> None:
+    assert failing(DONE, UNREAD).walk is None
+
+
+def test_a_walk_that_an_older_program_kept_may_have_a_page_unread() -> None:
+    kept = '{"walk": {"mode": "full", "started_at": "2026-09-01T12:00:00Z", "cursor": "a", "steps": 1}}'
+    assert not walk(CrawlState.model_validate_json(kept)).unread
+
+
 def test_an_unfinished_increment_gives_way_to_an_audit() -> None:
     before = walked(begun(DONE, 60, crawl=A)[0], "a", served=at(60))
-    for left in (before, failed(before, at=at(0), resume=True)):
+    for left in (before, failed(before, AWAY, at=at(0))):
         state, new = begun(left, 70, audit=True)
         assert new
         assert walk(state) == Walk(mode="audit", started_at=at(70), number=2)
 
 
-@pytest.mark.parametrize("resume", [None, True])
-def test_a_walk_of_more_than_a_day_starts_again(resume: bool | None) -> None:
+@pytest.mark.parametrize("error", [None, AWAY, UNREAD])
+def test_a_walk_of_more_than_a_day_starts_again(error: McpIndexerError | None) -> None:
     before = walked(begun(DONE, 0, audit=True, crawl=A)[0], "a", served=at(0))
-    left = before if resume is None else failed(before, at=at(0), resume=resume)
+    left = before if error is None else failed(before, error, at=at(0))
     day = crawls.STALE_WALK / timedelta(minutes=1)
     state, new = begun(left, day - 1)
     assert walk(state).cursor == "a"
@@ -208,7 +272,7 @@ def test_a_circle_is_noticed_over_interruptions_too() -> None:
         if repeats(walk(state), following):
             break
         state = walked(state, following)
-        state = CrawlState.model_validate_json(failed(state, at=at(0), resume=True).model_dump_json())
+        state = CrawlState.model_validate_json(failed(state, AWAY, at=at(0)).model_dump_json())
         state, _ = begun(state, 1)
     else:
         pytest.fail("never noticed")

@@ -16,14 +16,17 @@ from indexer.crawls import OVERLAP, CrawlState
 from indexer.database import Database
 from indexer.errors import (
     ConfigurationError,
+    CursorRefused,
     LeaseHeld,
     LeaseLost,
     McpIndexerError,
+    SourceForbidden,
     SourceGone,
     SourceMalformed,
     SourceRefused,
     SourceTooLarge,
     SourceUnavailable,
+    WalkLost,
 )
 from indexer.following import read_all
 from indexer.leases import STATES
@@ -392,10 +395,10 @@ def test_a_source_that_does_not_answer_keeps_the_walk_for_the_next_crawl(crawls:
     assert (crawls.state.mark, crawls.state.failed) == (START - OVERLAP, False)
 
 
-@pytest.mark.parametrize(
+UNREAD_ONCE = pytest.mark.parametrize(
     "error",
     [
-        SourceRefused("401"),
+        SourceRefused("redirected"),
         SourceGone("404"),
         SourceMalformed("HTML"),
         SourceTooLarge("9 MB"),
@@ -403,17 +406,67 @@ def test_a_source_that_does_not_answer_keeps_the_walk_for_the_next_crawl(crawls:
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_a_source_that_a_person_has_to_look_at_is_walked_from_the_start_again(
-    crawls: Crawls, error: McpIndexerError
-) -> None:
+
+
+@UNREAD_ONCE
+def test_a_page_that_cannot_be_read_keeps_the_walk_for_the_next_crawl(crawls: Crawls, error: McpIndexerError) -> None:
     outcome = crawls.run(FakeSource({**three(), "b": error}))
     assert (outcome.status, outcome.error) == ("failed", str(error))
     assert not crawls.held
     source = FakeSource(three())
     rest = crawls.run(source)
+    assert source.cursors == ["b", "c"]
+    assert (rest.mode, rest.counts.new, rest.counts.unchanged) == ("full", 2, 0)
+    assert crawls.of_crawls == ["crawl.started", "crawl.failed", "crawl.started", "crawl.completed"]
+
+
+@UNREAD_ONCE
+def test_a_cursor_at_which_nothing_can_be_read_twice_is_not_gone_on_from(
+    crawls: Crawls, error: McpIndexerError
+) -> None:
+    odd = FakeSource({**three(), "b": error})
+    assert [crawls.run(odd).status for _ in range(2)] == ["failed", "failed"]
+    assert odd.cursors == [None, "b", "b"]
+    source = FakeSource(three())
+    rest = crawls.run(source)
     assert source.cursors == [None, "b", "c"]
     assert (rest.mode, rest.counts.new, rest.counts.unchanged) == ("full", 2, 2)
-    assert crawls.of_crawls == ["crawl.started", "crawl.failed", "crawl.started", "crawl.completed"]
+
+
+def test_a_source_that_shows_a_web_page_now_and_then_is_walked_to_its_end(crawls: Crawls) -> None:
+    source = FakeSource({**three(), "b": SourceMalformed("HTML")})
+    assert crawls.run(source).status == "failed"
+    source.pages |= {"b": page(3, then="c"), "c": SourceMalformed("HTML")}
+    assert crawls.run(source).status == "failed"
+    source.pages |= {"c": page(4)}
+    assert crawls.run(source).status == "completed"
+    assert source.cursors == [None, "b", "b", "c", "c"]
+    assert crawls.state.walks == 1
+
+
+@pytest.mark.parametrize("error", [CursorRefused("400"), WalkLost("a circle")], ids=lambda error: type(error).__name__)
+def test_a_walk_that_leads_nowhere_is_begun_anew(crawls: Crawls, error: McpIndexerError) -> None:
+    assert crawls.run(FakeSource({**three(), "b": error})).status == "failed"
+    source = FakeSource(three())
+    assert crawls.run(source).status == "completed"
+    assert source.cursors == [None, "b", "c"]
+
+
+def test_a_walk_waits_until_the_source_lets_us_in_again(crawls: Crawls) -> None:
+    expired = FakeSource({**three(), "b": SourceForbidden("401; check the source's token_env")})
+    assert {crawls.run(expired).status for _ in range(5)} == {"failed"}
+    source = FakeSource(three())
+    assert crawls.run(source).status == "completed"
+    assert source.cursors == ["b", "c"]
+
+
+def test_an_increment_goes_on_at_the_page_that_could_not_be_read(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()))
+    crawls.now += HOUR
+    crawls.run(FakeSource({None: page(5, then="z"), "z": SourceMalformed("HTML")}))
+    crawls.now += HOUR
+    source = FakeSource({None: page(5, then="z"), "z": page(6)})
+    assert (crawls.run(source).mode, source.asked) == ("incremental", [(START - OVERLAP, "z")])
 
 
 @pytest.mark.parametrize("error", [SourceUnavailable("503"), SourceMalformed("HTML")])

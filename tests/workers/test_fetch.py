@@ -17,7 +17,9 @@ import pytest
 
 from indexer.errors import (
     ConfigurationError,
+    CursorRefused,
     McpIndexerError,
+    SourceForbidden,
     SourceGone,
     SourceMalformed,
     SourceRefused,
@@ -344,18 +346,20 @@ def test_an_answer_that_drips_is_cut_off() -> None:
 # What is refused
 
 
-@pytest.mark.parametrize("code", [400, 401, 403, 422, 501])
-def test_a_refusal_is_not_tried_again(code: int) -> None:
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        *[(code, CursorRefused) for code in (400, 414, 422)],
+        *[(code, SourceForbidden) for code in (401, 403, 407)],
+        *[(code, SourceGone) for code in (404, 410, 451)],
+        *[(code, SourceRefused) for code in (405, 409, 501)],
+    ],
+)
+def test_a_refusal_says_what_is_refused_and_is_not_tried_again(code: int, kind: type[SourceRefused]) -> None:
     upstream = Upstream(status(code))
-    said = failure(SourceRefused, upstream)
+    said = failure(kind, upstream)
     assert said.startswith(f"{URL}: {code} ")
     assert len(upstream.asked) == 1
-
-
-@pytest.mark.parametrize("code", [404, 410, 451])
-def test_what_is_not_there_is_a_refusal_of_its_own(code: int) -> None:
-    assert issubclass(SourceGone, SourceRefused)
-    assert str(code) in failure(SourceGone, Upstream(status(code)))
 
 
 @pytest.mark.parametrize(
@@ -369,18 +373,18 @@ def test_what_is_not_there_is_a_refusal_of_its_own(code: int) -> None:
     ],
 )
 def test_a_refusal_holds_the_upstreams_own_words(body: Any) -> None:
-    assert "limit too large" in failure(SourceRefused, Upstream(status(422, body)))
+    assert "limit too large" in failure(CursorRefused, Upstream(status(422, body)))
 
 
 @pytest.mark.parametrize(
     "body", [[], 3, None, {"detail": 5}, {"error": [1]}, {"error": {"message": {}}}, {"errors": [2]}]
 )
 def test_odd_words_are_left_out(body: Any) -> None:
-    failure(SourceRefused, Upstream(status(400, body)))
+    failure(CursorRefused, Upstream(status(400, body)))
 
 
 def test_an_upstreams_words_cannot_move_the_terminal_or_fill_it() -> None:
-    said = failure(SourceRefused, Upstream(status(400, {"detail": "\x1b[2J\u202eevil\n" + "x" * 5000})))
+    said = failure(CursorRefused, Upstream(status(400, {"detail": "\x1b[2J\u202eevil\n" + "x" * 5000})))
     assert said.isprintable()
     assert "\\x1b[2J" in said
     assert "x" * 150 in said
@@ -388,9 +392,9 @@ def test_an_upstreams_words_cannot_move_the_terminal_or_fill_it() -> None:
 
 
 def test_a_refusal_with_a_huge_or_broken_body_is_still_a_refusal() -> None:
-    failure(SourceRefused, Upstream(streamed(b'{"detail": "' + b"x" * 9_000_000, 400)))
-    failure(SourceRefused, Upstream(streamed(b"no gzip", 400, Content_Encoding="gzip")))
-    failure(SourceRefused, Upstream(streamed(b"\xff", 400, Content_Encoding="br")))
+    failure(CursorRefused, Upstream(streamed(b'{"detail": "' + b"x" * 9_000_000, 400)))
+    failure(CursorRefused, Upstream(streamed(b"no gzip", 400, Content_Encoding="gzip")))
+    failure(CursorRefused, Upstream(streamed(b"\xff", 400, Content_Encoding="br")))
 
 
 # Redirects

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from indexer.clock import to_micros
-from indexer.errors import SourceMalformed, SourceTooLarge
+from indexer.errors import SourceMalformed, SourceTooLarge, WalkLost
 from schemas.about import OFFICIAL
 from schemas.names import LONGEST_NAME, Cursor, Digest
 from schemas.observations import Observation, Page, Unidentified, Whole
@@ -332,7 +332,7 @@ def test_a_next_page_by_a_name_that_we_do_not_know_is_never_the_end(body: Any) -
 
 
 def test_a_cursor_that_was_asked_with_is_a_loop() -> None:
-    with pytest.raises(SourceMalformed, match="would not end"):
+    with pytest.raises(WalkLost, match="would not end"):
         parse_page(listed(item(), nextCursor="c"), 1, Cursor("c"))
 
 

@@ -13,7 +13,7 @@ import pytest
 from indexer.clock import to_micros
 from indexer.crawls import CrawlState
 from indexer.database import Database
-from indexer.errors import McpIndexerError, SourceMalformed, SourceRefused, SourceUnavailable
+from indexer.errors import CursorRefused, McpIndexerError, SourceMalformed, SourceRefused, SourceUnavailable
 from indexer.lint.rules import lint
 from indexer.migrations import migrate
 from indexer.queries import crawl_state
@@ -361,7 +361,7 @@ WORDS = (
 @pytest.mark.parametrize("status", ["400 Bad Request", "422 Unprocessable Entity"])
 def test_case_24_a_refusal_is_told_in_the_upstreams_words_and_not_tried_again(words: Json, status: str) -> None:
     with HostileServer(lambda _: answer(json.dumps(words).encode(), status)) as upstream:
-        assert "say less" in refused(upstream.url, SourceRefused)
+        assert "say less" in refused(upstream.url, CursorRefused)
     assert len(upstream.targets) == 1
 
 
@@ -382,6 +382,28 @@ def test_case_24_a_web_page_with_status_200_is_no_list_and_passes() -> None:
         assert len(observations(pages(it))) == 1
     with HostileServer(lambda _: answer(HTML, Content_Type="text/html")) as upstream:
         assert "web page" in refused(upstream.url, SourceMalformed)
+
+
+@pytest.mark.parametrize("shown", [HTML, b'{"servers": ['])
+def test_case_24_a_page_that_is_not_read_in_the_middle_of_a_walk_costs_no_page_before_it(
+    tmp_path: Path, shown: bytes
+) -> None:
+    def page(target: str) -> Iterable[bytes]:
+        start = int(parse_qs(target.partition("?")[2]).get("cursor", ["0"])[0])
+        following = str(start + 2) if start < 8 else ""
+        usual = json.dumps(listed(*many(10)[start : start + 2], nextCursor=following)).encode()
+        return answer(shown if str(start) in unread else usual)
+
+    unread = {"6"}
+    with HostileServer(page) as upstream:
+        failed, state = crawled(upstream.url, tmp_path)
+        assert (failed.status, failed.counts.pages) == ("failed", 3)
+        assert state.walk is not None
+        assert (state.walk.cursor, state.walk.unread) == ("6", True)
+        unread.clear()
+        rest, state = crawled(upstream.url, tmp_path)
+    assert (rest.status, rest.counts.pages, rest.counts.new) == ("completed", 2, 4)
+    assert (state.walk, state.failed) == (None, False)
 
 
 def test_case_24_a_limit_that_is_refused_is_said(serve: Callable[..., SampleServer]) -> None:

@@ -22,7 +22,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from indexer.errors import SourceGone, SourceMalformed, SourceRefused, SourceTooLarge
+from indexer.errors import SourceGone, SourceMalformed, SourceRefused, SourceTooLarge, WalkLost
 from indexer.text import canonical, digest_of
 from schemas.about import read_about, unwrap
 from schemas.names import Cursor, Digest, ListingKey, fits, slot, storable
@@ -260,9 +260,7 @@ def _next_cursor(value: dict[str, Any], full: bool, asked: Cursor | None, where:
     if not isinstance(found, str) or len(found) > LONGEST_CURSOR or _UNSENDABLE.search(found):
         raise SourceMalformed(f"{where}: its next cursor is no text that can be sent back; tell its operator")
     if found == asked:
-        raise SourceMalformed(
-            f"{where}: the page names itself as the next one, so the walk would not end; tell its operator"
-        )
+        raise WalkLost(f"{where}: the page names itself as the next one, so the walk would not end; tell its operator")
     return Cursor(found)
 
 
