@@ -30,6 +30,9 @@ _ENDED = ("succeeded", "failed", "canceled")
 _LINES = "application/x-ndjson"
 _KEY_SPACE = uuid.UUID("3a0f4c2e-5d0b-4c53-9d8a-6f0f4c6d8e11")
 
+PATIENCE = 60.0
+"""Seconds that Meilisearch gets for an answer, where nobody says otherwise: it may be busy with what it was sent."""
+
 HEARD_BYTES = 2**20
 """Before a longer body leave is asked for. Who may not write is answered before the body is read; of what is more than
 fits on its way between two machines the end is then never taken, and the answer never heard.
@@ -47,11 +50,14 @@ class SearchIndex:
         *,
         sleep: Callable[[float], None] = time.sleep,
         ended: Callable[[str, str, float], None] = lambda *_: None,
+        patience: float = PATIENCE,
     ) -> None:
-        """`ended` hears of each index task once: its type, how it ended, and the seconds that it took."""
+        """`ended` hears of each index task once: its type, how it ended, and the seconds that it took; `patience` is
+        how many an answer may take.
+        """
         self.url, self.uid = url, uid
         self._ended, self._reported = ended, deque[int](maxlen=1_000)
-        self._client = Client(url, key, timeout=60)
+        self._client = Client(url, key, timeout=cast(int, patience))
         self._files = _Files(self._client.config)
         self._sleep = sleep
 

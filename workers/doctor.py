@@ -11,7 +11,7 @@ from indexer.errors import ConfigurationError, McpIndexerError
 from indexer.store import last_position
 from workers.broker import check_broker
 from workers.settings import Settings
-from workers.wiring import Wiring
+from workers.wiring import A_LOOK, Wiring
 
 Part = dict[str, Any]
 BROKER_SECONDS = 5
@@ -79,5 +79,5 @@ def _broker(wiring: Wiring) -> str:
 
 
 def _meilisearch(wiring: Wiring) -> str:
-    index = wiring.index()
+    index = wiring.index(patience=A_LOOK)
     return f"{index.version()} at {index.url}, index {index.uid!r} with {index.count()} documents"

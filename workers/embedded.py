@@ -53,8 +53,9 @@ class EmbeddedMeilisearch:
         self._held: int | None = None
         self._one_at_a_time = threading.Lock()
 
-    def ensure(self) -> Address:
-        """Where Meilisearch answers now, started if it was not there.
+    def ensure(self, *, hung: float = PATIENCE) -> Address:
+        """Where Meilisearch answers now, started if it was not there; one that is there is given up after `hung`
+        seconds without an answer.
 
         Raises IndexUnavailable with Meilisearch's own reason when it does not start, ConfigurationError when the home
         cannot be used, and what `binary` raises.
@@ -62,7 +63,7 @@ class EmbeddedMeilisearch:
         with self._one_at_a_time, self._sentences():
             folder = MeiliFolder.of(self._home)
             self._hold(folder)
-            return self._healthy(folder) or self._started(folder, self._binary())
+            return self._healthy(folder) or self._started(folder, self._binary(), hung)
 
     def close(self) -> None:
         """Let go; may be called again, and `ensure` holds anew."""
@@ -84,10 +85,10 @@ class EmbeddedMeilisearch:
             return
         self.close()  # a hold on a folder that was removed holds nothing
         self._held = folder.lock_file("holders")
-        deadline = time.monotonic() + self._patience
+        begun = time.monotonic()
         try:
             while not try_lock(self._held, fcntl.LOCK_SH):
-                self._still_waiting(folder, deadline)
+                self._still_waiting(folder, begun, self._patience)
         except BaseException:
             self.close()
             raise
@@ -97,10 +98,10 @@ class EmbeddedMeilisearch:
         with _chance(folder) as lock:
             return _address(folder) if lock is None else None
 
-    def _started(self, folder: MeiliFolder, binary: Path) -> Address:
+    def _started(self, folder: MeiliFolder, binary: Path, hung: float) -> Address:
         """Wait until Meilisearch answers, starting a keeper whenever there is none."""
         before, said = folder.state(), folder.log_size()
-        deadline, keepers = time.monotonic() + self._patience, 0
+        begun, keepers = time.monotonic(), 0
         while True:
             with _chance(folder) as lock:
                 if lock is None:
@@ -114,12 +115,12 @@ class EmbeddedMeilisearch:
                         raise self._failed(folder, folder.last_words(said) or "its keeper went without a word")
                     _start_keeper(folder, binary, lock)
                     keepers += 1
-            self._still_waiting(folder, deadline)
+            self._still_waiting(folder, begun, min(hung, self._patience) if folder.state().url else self._patience)
 
-    def _still_waiting(self, folder: MeiliFolder, deadline: float) -> None:
-        if time.monotonic() > deadline:
+    def _still_waiting(self, folder: MeiliFolder, begun: float, patience: float) -> None:
+        if time.monotonic() > begun + patience:
             raise IndexUnavailable(
-                f"The embedded Meilisearch in {folder.path} did not answer within {self._patience:g} s. {_see(folder)}"
+                f"The embedded Meilisearch in {folder.path} did not answer within {patience:g} s. {_see(folder)}"
             )
         time.sleep(_TICK)
 

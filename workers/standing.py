@@ -15,7 +15,7 @@ from indexer.store import last_position
 from schemas.names import SourceName
 from workers.schedule import Due, due, interval
 from workers.sources_file import SourceConfig
-from workers.wiring import Wiring
+from workers.wiring import A_LOOK, Wiring
 
 Json = dict[str, Any]
 
@@ -107,7 +107,7 @@ def freshness(state: CrawlState, every: timedelta, now: datetime) -> str:
 
 def _index(wiring: Wiring) -> Json:
     try:
-        index = wiring.index()
+        index = wiring.index(patience=A_LOOK)
         return {"uid": index.uid, "url": index.url, "documents": index.count(), "error": None}
     except McpIndexerError as error:
         return {"uid": wiring.settings.index, "url": wiring.settings.meili_url, "documents": None, "error": str(error)}

@@ -15,7 +15,7 @@ from indexer.database import Database
 from indexer.errors import ConfigurationError
 from indexer.importing import refuse_unfinished
 from indexer.migrations import migrate
-from indexer.search import SearchIndex
+from indexer.search import PATIENCE, SearchIndex
 from indexer.sources import remember_sources
 from workers.client import client
 from workers.embedded import EmbeddedMeilisearch
@@ -27,6 +27,9 @@ from workers.observing import UNOBSERVED, Observer
 from workers.settings import Settings
 from workers.source import Source
 from workers.sources_file import SourceConfig, read_sources
+
+A_LOOK = 5.0
+"""Seconds that Meilisearch gets to answer who only looks how it is: one that hangs is told of, and not waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +99,25 @@ class Wiring:
         remember_sources(self.database, [source.configured() for source in sources], at=self.clock())
         return sources
 
-    def index(self) -> SearchIndex:
-        """The search index: on the Meilisearch that is configured, or on the embedded one."""
+    def index(self, *, patience: float = PATIENCE) -> SearchIndex:
+        """The search index: on the Meilisearch that is configured, or on the embedded one. An answer of it may take
+        `patience` seconds.
+        """
+        url, key = self._meilisearch(patience)
+        return SearchIndex(url, key, self.settings.index, ended=self._observer.index_task, patience=patience)
+
+    def _meilisearch(self, patience: float) -> tuple[str, str | None]:
+        """Where Meilisearch is, and its key."""
         settings = self.settings
         if settings.meili_url is not None:
             key = None if settings.meili_key is None else settings.meili_key.get_secret_value()
-            return SearchIndex(settings.meili_url.rstrip("/"), key, settings.index, ended=self._observer.index_task)
+            return settings.meili_url.rstrip("/"), key
         if self._embedded is None:
             self._embedded = EmbeddedMeilisearch(
                 settings.home, binary=lambda: find_binary(settings.home, settings.meili_binary, self._say)
             )
-        address = self._embedded.ensure()
-        return SearchIndex(address.url, address.key, settings.index, ended=self._observer.index_task)
+        address = self._embedded.ensure(hung=patience)
+        return address.url, address.key
 
     def check_meilisearch(self) -> None:
         """Raises ConfigurationError where a Meilisearch program is configured that is none."""

@@ -1,12 +1,14 @@
 """What the commands promise besides their data: schemas, exit statuses, sources that moved or are off."""
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
 from tests.e2e.conftest import Home, items, name_of, nowhere
+from workers import doctor, standing
 from workers.sample.problems import ok
 from workers.sample.serve import SampleServer
 
@@ -114,6 +116,26 @@ def test_doctor_looks_at_the_broker(home: Home, redis_url: str) -> None:
     home.set(BROKER_URL=nowhere().replace("http://", "redis://:a-secret@"))
     down = broker()
     assert (down["ok"], "MCP_INDEXER_BROKER_URL" in down["said"], "a-secret" in down["said"]) == (False, True, False)
+
+
+@pytest.fixture
+def hung() -> Iterator[str]:
+    """The address of a server that takes connections and answers nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_meilisearch_that_hangs_does_not_hold_who_only_looks(
+    home: Home, hung: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.set(MEILI_URL=hung)
+    for module in (standing, doctor):
+        monkeypatch.setattr(module, "A_LOOK", 0.05)
+    status = home.run("status", "--json")
+    assert (status.status, "does not answer" in status.object["index"]["error"]) == (0, True)
+    examined = home.run("doctor", "--json")
+    said = {part["part"]: part["said"] for part in examined.objects if not part["ok"]}
+    assert (examined.status, list(said), "does not answer" in said["meilisearch"]) == (1, ["meilisearch"], True)
 
 
 ASKING = ("status", "crawls", "quarantine official", "doctor", "sources list", "sources check", "pause official")

@@ -351,3 +351,14 @@ def test_an_unusable_home_gets_the_sentence_that_fits(code: int, kind: type[Exce
     told = unusable(Path("home"), OSError(code, os.strerror(code), "home/meilisearch"))
     assert type(told) is kind
     assert advice in str(told)
+
+
+def test_one_that_hangs_is_given_up_by_who_only_looks(home: Home) -> None:
+    with home.holder() as holder, home.holder() as looking:
+        holder.ensure()
+        meilisearch, _ = home.processes()
+        os.kill(meilisearch, signal.SIGSTOP)
+        with pytest.raises(IndexUnavailable, match="did not answer within 0 s"):
+            looking.ensure(hung=0)
+        os.kill(meilisearch, signal.SIGCONT)
+        assert looking.ensure() == holder.ensure()

@@ -80,6 +80,13 @@ def test_who_may_not_write_is_told_so_however_much_there_is(index: SearchIndex) 
             reader.send(BytesIO(b" " * size))
 
 
+def test_an_index_that_takes_a_connection_and_never_answers_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        index = SearchIndex(f"http://127.0.0.1:{listening.getsockname()[1]}", None, "servers", patience=0.05)
+        with pytest.raises(IndexUnavailable, match="does not answer"):
+            index.count()
+
+
 def test_a_body_that_is_cut_off_is_an_index_that_does_not_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         index = SearchIndex(f"http://127.0.0.1:{listening.getsockname()[1]}", None, "servers")
