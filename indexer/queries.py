@@ -181,20 +181,21 @@ def past_crawls(connection: Connection, sources: Sequence[SourceName], limit: in
     query = select(EVENTS.c.position).where(
         EVENTS.c.stream.in_(streams), EVENTS.c.type.like("crawl.%"), EVENTS.c.crawl.in_(last)
     )
+    running = {crawl_state(connection, source).crawl for source in live_holders(connection)}
     found: dict[str | None, Json] = {}
     for recorded in read_positions(connection, query):
         if isinstance(recorded.event, CrawlStarted):
-            found[recorded.crawl] = _crawl_begun(recorded, recorded.event)
+            found[recorded.crawl] = _crawl_begun(recorded, recorded.event, running=recorded.crawl in running)
         elif isinstance(recorded.event, CrawlCompleted | CrawlFailed | CrawlParked):
             found[recorded.crawl] |= _crawl_ended(recorded, recorded.event)
     return list(found.values())
 
 
-def _crawl_begun(recorded: Recorded, event: CrawlStarted) -> Json:
+def _crawl_begun(recorded: Recorded, event: CrawlStarted, *, running: bool) -> Json:
     return {
         "source": event.source,
         "mode": event.mode,
-        "status": "unfinished",
+        "status": "running" if running else "interrupted",
         "started_at": rfc3339(recorded.recorded_at),
         "ended_at": None,
         **dict.fromkeys((*Counts.model_fields, "missed", "silent", "seconds", "error")),

@@ -173,7 +173,8 @@ def standing(status: Json, *, as_json: bool) -> None:
         return
     columns = ["name", "kind", "state", "last_completed", "next_due", "listings", "versions", "invalid", "quarantined"]
     columns += ["due_because"]
-    table(columns, [[source[column] for column in columns] for source in status["sources"]])
+    rows = [source if source["enabled"] else {**source, "state": "disabled"} for source in status["sources"]]
+    table(columns, [[row[column] for column in columns] for row in rows])
     for source in status["sources"]:
         if source["holder"]:
             line(f"{source['name']}: being crawled by {source['holder']}")

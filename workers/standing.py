@@ -69,6 +69,7 @@ def _shown(one: Stands, now: datetime) -> Json:
         "name": one.config.name,
         "kind": one.config.kind,
         "state": one.state,
+        "enabled": one.config.enabled,
         "last_crawl": last_crawl(state, one.standing.holder),
         "last_completed": queries.time_text(state.completed_at),
         "next_due": None if one.due is None else queries.time_text(max(one.due.at, now)),

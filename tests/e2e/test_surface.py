@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from tests.e2e.conftest import Home, items, name_of, nowhere
+from tests.e2e.conftest import Gate, Home, items, name_of, nowhere
 from workers import doctor, standing
 from workers.sample.problems import ok
 from workers.sample.serve import SampleServer
@@ -53,7 +53,9 @@ def test_a_source_that_is_off_is_not_crawled_and_its_listings_are_not_shown(home
     index = home.crawl()["index"]
     assert (index["documents"], index["lag"]) == (0, 0)
     (source,) = home.run("status", "--json").object["sources"]
-    assert (source["state"], source["next_due"]) == ("paused", None)
+    assert (source["state"], source["enabled"], source["next_due"]) == ("paused", False, None)
+    shown = home.run("status").out.splitlines()[1].split()
+    assert shown[:3] == ["official", "registry", "disabled"]
     assert home.run("show", name_of(1), "--json").object["status"] == "unlisted"  # nobody said that it was deleted
 
 
@@ -90,14 +92,27 @@ def test_crawls_tells_of_past_crawls_and_of_one_that_is_not_finished(either: Hom
     full, failed, audit = either.run("crawls", "official", "--json").objects
     assert (full["mode"], full["status"], full["new"], full["missed"]) == ("full", "completed", 120, None)
     assert (failed["status"], "no registry's list" in failed["error"]) == ("failed", True)
-    assert (audit["mode"], audit["status"], audit["ended_at"], audit["new"]) == ("audit", "unfinished", None, None)
+    assert (audit["mode"], audit["status"], audit["ended_at"], audit["new"]) == ("audit", "interrupted", None, None)
     assert [one["mode"] for one in either.run("crawls", "--limit", "1", "--json").objects] == ["audit"]
     assert either.run("crawls", "nobody").status == 2
 
 
+def test_a_crawl_under_way_is_running_in_crawls_as_in_status(home: Home, upstream: SampleServer) -> None:
+    gate = Gate(2)
+    upstream.faults.hook = gate
+    with home.start("crawl"):
+        gate.await_request()
+        (crawl,) = home.run("crawls", "--json").objects
+        (source,) = home.run("status", "--json").object["sources"]
+        gate.open()
+    assert (crawl["status"], source["last_crawl"]["status"]) == ("running", "running")
+
+
 def test_a_paused_source_is_not_crawled_by_hand_either(home: Home) -> None:
     assert home.run("pause", "official").status == 0
-    assert home.run("status", "--json").object["sources"][0]["state"] == "paused"
+    (source,) = home.run("status", "--json").object["sources"]
+    assert (source["state"], source["enabled"]) == ("paused", True)
+    assert home.run("status").out.splitlines()[1].split()[2] == "paused"
     named = home.run("crawl", "official")
     assert (named.status, "mcp-indexer resume official" in named.sentence) == (2, True)
     assert home.crawl()["crawls"] == []
