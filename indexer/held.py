@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, bindparam, select, tuple_
 
-from indexer.listing import Held, say_just
+from indexer.listing import Held, same_abouts
 from indexer.sql import among, given
 from indexer.tables import HeldRow, table
 from schemas.names import ListingKey, Slot, SourceName
@@ -34,9 +34,9 @@ class Found:
     def __init__(self, places: Collection[ListingSlot], rows: Sequence[Sequence[Any]], *, whole_span: bool) -> None:
         self._places, self._rows, self._whole_span = places, rows, whole_span
 
-    def is_just(self, seen: Mapping[ListingSlot, Observation]) -> bool:
-        """Whether all that is in the span is what was seen of it, as it was seen: so it is with most pages of a source,
-        and they need not be looked at version by version.
+    def holds_exactly(self, seen: Mapping[ListingSlot, Observation]) -> bool:
+        """Whether the span holds what was seen of it, as it was seen, and nothing else: so it is with most pages of a
+        source, and they need not be looked at version by version.
         """
         if not self._whole_span or len(self._rows) != len(seen):
             return False
@@ -45,7 +45,7 @@ class Found:
             list(zip(keys, slots, strict=True)) == list(seen)
             and list(digests) == [one.digest for one in seen.values()]
             and not any(withdrawn)
-            and say_just(abouts, [one.about for one in seen.values()])
+            and same_abouts(abouts, [one.about for one in seen.values()])
         )
 
     @cached_property

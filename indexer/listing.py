@@ -11,7 +11,8 @@ from schemas.events import ListingChanged, ListingObserved, ListingReturned, Lis
 from schemas.names import Digest, SourceName
 from schemas.observations import Observation
 
-Decided = ListingObserved | ListingChanged | ListingReturned | ListingStatusChanged
+ObservationEvent = ListingObserved | ListingChanged | ListingReturned | ListingStatusChanged
+"""An event that an observation is."""
 
 
 class Held(NamedTuple):
@@ -23,7 +24,7 @@ class Held(NamedTuple):
     withdrawn: bool
 
 
-def decide(held: Held | None, seen: Observation, *, older_counts: bool = False) -> type[Decided] | None:
+def decide(held: Held | None, seen: Observation, *, older_counts: bool = False) -> type[ObservationEvent] | None:
     """The kind of event that an observation is, or None where it tells nothing new.
 
     A record older than what is held tells nothing, unless `older_counts`: to an audit it is what the source says now,
@@ -42,7 +43,9 @@ def decide(held: Held | None, seen: Observation, *, older_counts: bool = False) 
     return None if held.about == about_text(seen.about) else ListingStatusChanged
 
 
-def event_of(kind: type[Decided], source: SourceName, seen: Observation, *, redacted: bool) -> Decided:
+def event_of(
+    kind: type[ObservationEvent], source: SourceName, seen: Observation, *, redacted: bool
+) -> ObservationEvent:
     """The event that an observation is, given its kind. A `redacted` record stays out of it."""
     fields = {"source": source, "key": seen.key, "digest": seen.digest, "name": seen.name, "version": seen.version}
     if kind is not ListingStatusChanged:
@@ -69,7 +72,7 @@ def about_text(about: About) -> str:
     return ascii_json(about[:-1])
 
 
-def say_just(texts: Sequence[str], abouts: Sequence[About]) -> bool:
+def same_abouts(texts: Sequence[str], abouts: Sequence[About]) -> bool:
     """Whether texts are the `about_text` of each, written at once to be compared; it may say no of what orjson cannot
     write.
     """

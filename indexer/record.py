@@ -20,7 +20,7 @@ from indexer.blanking import REDACTIONS
 from indexer.crawls import CrawlState, Walk, advance
 from indexer.held import HELD, ListingSlot, Span, read_held
 from indexer.leases import Lease
-from indexer.listing import Decided, Held, as_held, decide, event_of, missed_or_silent, newest
+from indexer.listing import Held, ObservationEvent, as_held, decide, event_of, missed_or_silent, newest
 from indexer.sql import among, given, upsert_whole
 from indexer.store import STREAMS, Appended, Write, append
 from indexer.verdict import fulfils
@@ -53,13 +53,13 @@ class News(NamedTuple):
 
     place: ListingSlot
     seen: Observation
-    event: Decided
+    event: ObservationEvent
     valid: bool | None
 
 
-class Decisions(NamedTuple):
-    """What of the observations of some versions is new, what is held of these versions, what else is held in their span
-    (None where nobody looked, or it is much), and what the events need of the past.
+class Compared(NamedTuple):
+    """The observations of some versions, compared with what is held: what is held of them, what else is held in their
+    span (None where nobody looked, or it is much), what is new, and what the events of that need of the past.
     """
 
     held: Mapping[ListingSlot, Held]
@@ -81,15 +81,15 @@ def record_page(
     seen, last = distinct(page), page.next_cursor is None
     places = shown(page, seen)
     span = absence.span_of(walk, places, last=last)
-    decided = _decide(connection, lease.source, seen, span, older_counts=walk.mode == "audit")
+    compared = _compare_with_held(connection, lease.source, seen, span, older_counts=walk.mode == "audit")
     unidentified = quarantine.unidentified(page)
     quarantined = quarantine.meet(connection, lease.source, unidentified, walk=walk.started_at)
-    appended = _append(connection, lease.source, decided, quarantined, at=at, crawl=state.crawl)
+    appended = _append(connection, lease.source, compared, quarantined, at=at, crawl=state.crawl)
     if quarantined and appended is not None:
         quarantine.keep(connection, appended, walk=walk.started_at)
 
-    walk = absence.compare(connection, lease.source, state, places, span=span, others=decided.others)
-    walk = _counted(walk, len(seen), decided, state.mark)
+    walk = absence.compare(connection, lease.source, state, places, span=span, others=compared.others)
+    walk = _counted(walk, len(seen), compared, state.mark)
     more = Counts(pages=1, requests=requests, observed=len(unidentified), quarantined=len(unidentified))
     walk = advance(walk, page.next_cursor, served_at=page.served_at)
     state = counted(state.model_copy(update={"walk": walk, **_clocks(state, page, at)}), more, seconds)
@@ -117,10 +117,10 @@ def record_told(
         appended = record_withdrawn(connection, source, gone, at=at, crawl=state.crawl)
         return counted(state, Counts(withdrawn=len(appended.events))), appended
     else:
-        decided = _decide(connection, source, {asked.place: told}, older_counts=walk.mode == "audit")
-        appended = _append(connection, source, decided, [], at=at, crawl=state.crawl)
+        compared = _compare_with_held(connection, source, {asked.place: told}, older_counts=walk.mode == "audit")
+        appended = _append(connection, source, compared, [], at=at, crawl=state.crawl)
         candidates.forget_seen(connection, source, [asked.place])
-        walk = _counted(walk, 1, decided, state.mark)
+        walk = _counted(walk, 1, compared, state.mark)
     return state.model_copy(update={"walk": walk}), appended
 
 
@@ -149,9 +149,9 @@ def admit(
     """
     leases.check(connection, lease)
     seen = distinct(Page(tuple(found.values()), None))
-    decided = _decide(connection, lease.source, seen)
+    compared = _compare_with_held(connection, lease.source, seen)
     released = quarantine.let_go(connection, lease.source, list(found))
-    return _append(connection, lease.source, decided, released, at=at, crawl=None)
+    return _append(connection, lease.source, compared, released, at=at, crawl=None)
 
 
 def distinct(page: Page) -> dict[ListingSlot, Observation]:
@@ -203,18 +203,18 @@ def add(counts: Counts, more: Counts) -> Counts:
 def _append(
     connection: Connection,
     source: SourceName,
-    decided: Decisions,
+    compared: Compared,
     more: Sequence[Write],
     *,
     at: datetime,
     crawl: CrawlId | None,
 ) -> Appended | None:
-    """Appends what was decided and other events, and keeps what is held now; None where there is nothing new."""
-    news = decided.news
+    """Appends the news and other events, and keeps what is held now; None where there is nothing new."""
+    news = compared.news
     if not news and not more:
         return None
     writes = [Write(listing_stream(source, one.place[0]), one.event, one.valid) for one in news]
-    known = decided.past.revisions if news else None
+    known = compared.past.revisions if news else None
     appended = append(connection, [*writes, *more], at=at, crawl=crawl, known=known)
     upsert_whole(connection, HELD, [(source, *one.place, *as_held(one.seen)) for one in news])
     return appended
@@ -227,25 +227,25 @@ def _clocks(state: CrawlState, page: Page, at: datetime) -> dict[str, float | No
     return {"clock_ahead": None if page.served_at is None else (page.served_at - at).total_seconds()}
 
 
-def _decide(
+def _compare_with_held(
     connection: Connection,
     source: SourceName,
     seen: Mapping[ListingSlot, Observation],
     span: Span | None = None,
     *,
     older_counts: bool = False,
-) -> Decisions:
-    """What the observations of some versions are, given what is held."""
+) -> Compared:
+    """What is new among the observations of some versions, given what is held."""
     found = read_held(connection, source, seen.keys(), span)
-    if found.is_just(seen):
-        return Decisions({}, {}, [], _NO_PAST)
+    if found.holds_exactly(seen):
+        return Compared({}, {}, [], _NO_PAST)
     kinds = {
         place: kind
         for place, one in seen.items()
         if (kind := decide(found.held.get(place), one, older_counts=older_counts)) is not None
     }
     if not kinds:
-        return Decisions(found.held, found.others, [], _NO_PAST)
+        return Compared(found.held, found.others, [], _NO_PAST)
     past = read_past(connection, source, {place: seen[place].digest for place in kinds})
     news = []
     for place, kind in kinds.items():
@@ -253,18 +253,18 @@ def _decide(
         redacted = one.digest in past.redacted
         valid = None if kind is ListingStatusChanged else redacted or fulfils(one.record)
         news.append(News(place, one, event_of(kind, source, one, redacted=redacted), valid))
-    return Decisions(found.held, found.others, news, past)
+    return Compared(found.held, found.others, news, past)
 
 
-def _counted(walk: Walk, observed: int, decided: Decisions, mark: datetime | None) -> Walk:
-    """The walk with some decided observations counted; an audit sorts its differences, too."""
-    tally = Counter(_COUNTED_AS[one.event.type] for one in decided.news)
-    tally["unchanged"] = observed - len(decided.news)
-    tally["invalid"] = sum(one.valid is False and type(one.event) is not ListingReturned for one in decided.news)
+def _counted(walk: Walk, observed: int, compared: Compared, mark: datetime | None) -> Walk:
+    """The walk with some observations counted; an audit sorts its differences, too."""
+    tally = Counter(_COUNTED_AS[one.event.type] for one in compared.news)
+    tally["unchanged"] = observed - len(compared.news)
+    tally["invalid"] = sum(one.valid is False and type(one.event) is not ListingReturned for one in compared.news)
     counts = add(walk.counts, Counts(observed=observed, **tally))
-    if walk.mode != "audit" or not decided.news:
+    if walk.mode != "audit" or not compared.news:
         return walk.model_copy(update={"counts": counts})
-    escaped = Counter(missed_or_silent(one.seen, decided.held.get(one.place), mark) for one in decided.news)
+    escaped = Counter(missed_or_silent(one.seen, compared.held.get(one.place), mark) for one in compared.news)
     missed, silent = walk.missed + escaped["missed"], walk.silent + escaped["silent"]
     return walk.model_copy(update={"counts": counts, "missed": missed, "silent": silent})
 

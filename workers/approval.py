@@ -33,7 +33,7 @@ def approve(wiring: Wiring, name: str) -> Approved:
     Ended half-way, the next crawl or approval goes on with it. Raises ConfigurationError where nothing is parked,
     LeaseHeld where the source is being crawled.
     """
-    source = SourceName(chosen(wiring.sources, [name])[0].name)
+    source = SourceName(chosen(wiring.remember_sources(), [name])[0].name)
     with wiring.database.write() as connection:
         lease, state = leases.claim(connection, source, holder=leases.this_process())
         state = _approved(connection, wiring, lease, state)

@@ -91,7 +91,7 @@ def crawl_sources(
     if wiring.settings.publishes:
         check_broker(wiring.settings.broker)
     wiring.check_meilisearch()
-    configs = _not_paused(wiring, chosen(wiring.sources, names), by_name=bool(names))
+    configs = _not_paused(wiring, chosen(wiring.remember_sources(), names), by_name=bool(names))
     for config in configs:
         if not config.enabled:
             raise ConfigurationError(f"The source {config.name!r} is disabled; set enabled = true for it first.")

@@ -38,7 +38,7 @@ def _publish(wiring: Wiring, until: float) -> bool | None:
     """Whether everything is published by now; None where this process had nothing to do with it."""
     if not wiring.settings.publishes:
         return None
-    _ = wiring.sources  # what may be passed on is what the sources file says now
+    wiring.remember_sources()  # what may be passed on is what the sources file says now
     with wiring.database.try_lock(LOCK) as held:
         if not held:
             return None

@@ -17,7 +17,7 @@ from workers.wiring import Wiring
 def reexamine(wiring: Wiring) -> int:
     """Lists what can be identified now, and lets it go; how many. What a crawl holds is left for the next time."""
     count = 0
-    for config in wiring.sources:
+    for config in wiring.remember_sources():
         found = dict(_identified(wiring.database, config))
         if not found:
             continue

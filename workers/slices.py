@@ -39,7 +39,7 @@ def crawl_slice(wiring: Wiring, name: str, wake: Callable[[], Any]) -> bool:
 
     A message that comes twice, late or by hand finds nothing due. `wake` is called when there is news.
     """
-    config = next((one for one in wiring.sources if one.name == name), None)
+    config = next((one for one in wiring.remember_sources() if one.name == name), None)
     if config is None or not _is_due(wiring, config):
         return False
     try:
@@ -66,7 +66,7 @@ class Asked:
 
 def ask(wiring: Wiring) -> Asked:
     """What is to be asked for now; notes that it was."""
-    configs, now = wiring.sources, wiring.clock()
+    configs, now = wiring.remember_sources(), wiring.clock()
     with wiring.database.read() as connection:
         schedule, held = read_schedule(connection), live_holders(connection)
         scheduled = {config.name: schedule.get(SourceName(config.name), Scheduled()) for config in configs}

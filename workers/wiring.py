@@ -91,9 +91,8 @@ class Wiring:
         """
         return read_sources(self.settings.sources)
 
-    @property
-    def sources(self) -> list[SourceConfig]:
-        """The sources as they are configured now; what changed about them since the log last heard is appended."""
+    def remember_sources(self) -> list[SourceConfig]:
+        """Appends what changed about the sources since the log last heard; gives them as they are configured now."""
         refuse_unfinished(self.database)  # an import that began after this process must not be appended to
         sources = self.configured
         remember_sources(self.database, [source.configured() for source in sources], at=self.clock())

@@ -91,7 +91,7 @@ def main(name: str, arguments: list[str]) -> None:
     """Does a job and says what it took."""
     wiring = Wiring(read_settings(), say)
     try:
-        assert wiring.sources, "there is a source; with it the database is open and its tables are made"
+        assert wiring.remember_sources(), "there is a source; with it the database is open and its tables are made"
         said = measured(JOBS[name], wiring, *arguments)
     finally:
         wiring.close()

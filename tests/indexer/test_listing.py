@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.clock import to_micros
-from indexer.listing import Held, about_text, as_held, decide, event_of, missed_or_silent, newest, say_just
+from indexer.listing import Held, about_text, as_held, decide, event_of, missed_or_silent, newest, same_abouts
 from indexer.text import digest
 from schemas.about import About
 from schemas.events import (
@@ -193,9 +193,9 @@ ABOUTS = st.builds(
 
 
 @given(st.lists(st.tuples(ABOUTS, ABOUTS), max_size=3))
-def test_texts_say_just_what_was_seen_where_each_of_them_does(pairs: list[tuple[About, About]]) -> None:
+def test_texts_are_those_of_what_was_seen_where_each_of_them_is(pairs: list[tuple[About, About]]) -> None:
     texts, now = [about_text(before) for before, _ in pairs], [one for _, one in pairs]
     the_same = texts == [about_text(one) for one in now]
-    assert say_just(texts, now) <= the_same
+    assert same_abouts(texts, now) <= the_same
     if not any("\ud800" in (one.status_message or "") for one in now):  # these are written apart: looked at one by one
-        assert say_just(texts, now) == the_same
+        assert same_abouts(texts, now) == the_same
