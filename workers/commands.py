@@ -28,7 +28,7 @@ from workers.outcome import Outcome
 from workers.publishing import publish_all
 from workers.source import traits
 from workers.sources_file import SourceConfig
-from workers.wiring import Wiring
+from workers.wiring import OpenedSource, Wiring
 
 Json = dict[str, Any]
 Crawling = Callable[[str], AbstractContextManager[Callable[[Counts], None]]]
@@ -59,9 +59,13 @@ class Crawled:
 
     @property
     def exit_status(self) -> int:
-        """130 interrupted, 1 where a crawl failed or the index lags, 3 where one is parked, else 0."""
+        """130 interrupted, 2 where a source's configuration is wrong, 1 where a crawl failed or the index lags, 3 where
+        one is parked, else 0.
+        """
         if self.interrupted:
             return 130
+        if any(crawl.misconfigured for crawl in self.crawls):
+            return 2
         statuses = {crawl.status for crawl in self.crawls}
         if "failed" in statuses or self.index_error is not None:
             return 1
@@ -86,7 +90,7 @@ def crawl_sources(
     wiring: Wiring, names: list[str], *, audit: bool = False, max_pages: int | None = None, crawling: Crawling = _unseen
 ) -> Crawled:
     """Crawls sources one after the other, and brings the index and the exchange over what they said; `crawling` shows
-    it.
+    it. Raises ConfigurationError, before anything begins, where none of them can be crawled.
     """
     if wiring.settings.publishes:
         check_broker(wiring.settings.broker)
@@ -95,12 +99,11 @@ def crawl_sources(
     for config in configs:
         if not config.enabled:
             raise ConfigurationError(f"The source {config.name!r} is disabled; set enabled = true for it first.")
-        wiring.open_source(config)  # what is wrong with its configuration is found before anything begins
+    opened, outcomes = _opened(wiring, configs)
     indexing = Indexing(wiring.database, wiring.index)
-    outcomes: list[Outcome] = []
     try:
-        for config in configs:
-            outcome = _crawl_one(wiring, config, indexing, crawling, audit=audit, max_pages=max_pages)
+        for config, source in opened:
+            outcome = _crawl_one(wiring, config, source, indexing, crawling, audit=audit, max_pages=max_pages)
             outcomes.append(outcome)
             if outcome.by_hand:
                 return _crawled(wiring, outcomes, indexing.error)
@@ -108,6 +111,24 @@ def crawl_sources(
     finally:
         indexing.close()
     return replace(_crawled(wiring, outcomes, indexing.error), exchange_error=_published(wiring))
+
+
+def _opened(
+    wiring: Wiring, configs: list[SourceConfig]
+) -> tuple[list[tuple[SourceConfig, OpenedSource]], list[Outcome]]:
+    """The sources that can be fetched from, and what becomes of those that are wrongly configured: they hold up no
+    other. Raises ConfigurationError where there is no other.
+    """
+    opened: list[tuple[SourceConfig, OpenedSource]] = []
+    wrong: dict[SourceName, str] = {}
+    for config in configs:
+        try:
+            opened.append((config, wiring.open_source(config)))
+        except ConfigurationError as error:
+            wrong[SourceName(config.name)] = str(error)
+    if wrong and not opened:
+        raise ConfigurationError(" ".join(dict.fromkeys(wrong.values())))
+    return opened, [Outcome(name, None, "failed", error=why, misconfigured=True) for name, why in wrong.items()]
 
 
 def _published(wiring: Wiring) -> str | None:
@@ -158,6 +179,7 @@ def begin_crawl(wiring: Wiring, config: SourceConfig, *, audit: bool = False) ->
 def _crawl_one(
     wiring: Wiring,
     config: SourceConfig,
+    opened: OpenedSource,
     indexing: Indexing,
     crawling: Crawling,
     *,
@@ -179,7 +201,6 @@ def _crawl_one(
             seen = counts.observed - counts.unchanged
 
         try:
-            opened = wiring.open_source(config)
             return crawl.run(opened, max_pages=max_pages, progress=progress, recorded=indexing.tail.add)
         except LeaseLost as error:
             return Outcome(name, None, "failed", error=str(error))

@@ -27,6 +27,8 @@ class Outcome:
     candidates: int = 0
     """How many versions park it."""
     needs_approval: bool = False
+    misconfigured: bool = False
+    """Whether it never began for what an operator wrote, or did not set, about its source."""
 
 
 def outcome_of(source: SourceName, walk: Walk, status: CrawlStatus, error: str | None = None) -> Outcome:

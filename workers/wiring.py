@@ -17,7 +17,7 @@ from indexer.importing import refuse_unfinished
 from indexer.migrations import migrate
 from indexer.search import PATIENCE, SearchIndex
 from indexer.sources import remember_sources
-from workers.client import client
+from workers.client import check_header, client
 from workers.embedded import EmbeddedMeilisearch
 from workers.fetch import Fetcher
 from workers.kinds import KINDS
@@ -167,7 +167,9 @@ class Wiring:
 
     @staticmethod
     def token(config: SourceConfig) -> str | None:
-        """A source's token, from the environment. Raises ConfigurationError where the variable it names is not set."""
+        """A source's token, from the environment. Raises ConfigurationError where the variable it names is not set, or
+        is no token.
+        """
         if config.token_env is None:
             return None
         token = os.environ.get(config.token_env)
@@ -176,4 +178,5 @@ class Wiring:
                 f"The source {config.name!r} takes its token from {config.token_env}, which is not set in the "
                 "environment; set it, or take token_env out of the sources file."
             )
+        check_header(f"The source {config.name!r} takes its token from {config.token_env}", token)
         return token

@@ -100,6 +100,50 @@ def test_a_token_that_is_not_in_the_environment_stops_the_command_before_it_begi
     assert (sources["ok"], "A_TOKEN_OF_NOBODY" in sources["said"]) == (False, True)
 
 
+def with_token(home: Home, name: str, variable: str) -> None:
+    """Has a source take its token from the environment."""
+    table = f'name = "{name}"\n'
+    home.sources_file.write_text(home.sources_file.read_text().replace(table, f'{table}token_env = "{variable}"\n'))
+
+
+@pytest.fixture
+def two(home: Home, upstream: SampleServer) -> Home:
+    """Two sources at one registry; the first takes its token from a variable that nobody set."""
+    home.watch(walled=upstream.url, official=upstream.url)
+    with_token(home, "walled", "A_TOKEN_OF_NOBODY")
+    return home
+
+
+@pytest.mark.parametrize("names", [(), ("official", "walled")])
+def test_a_source_without_its_token_stops_no_other(two: Home, names: tuple[str, ...]) -> None:
+    ran = two.run("crawl", "--json", *names)
+    assert ran.status == 2
+    assert [line for line in ran.err.splitlines() if "A_TOKEN_OF_NOBODY" in line and "'walled'" in line]
+    walled, official = ran.object["crawls"]
+    assert (walled["source"], walled["mode"], walled["status"]) == ("walled", None, "failed")
+    assert "A_TOKEN_OF_NOBODY" in walled["error"]
+    assert (official["source"], official["status"]) == ("official", "completed")
+    assert (ran.object["index"]["documents"], ran.object["index"]["lag"]) == (60, 0)
+    assert two.kinds().count("crawl.started") == 1
+    refused(two.run("crawl"), 2, "A_TOKEN_OF_NOBODY")
+    assert two.kinds().count("crawl.started") == 2
+
+
+def test_a_token_that_no_header_can_hold_stops_no_other_either(two: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_TOKEN_OF_NOBODY", "two\nlines")
+    refused(two.run("crawl"), 2, "'walled'", "A_TOKEN_OF_NOBODY", "cannot be sent in a header")
+    assert two.kinds().count("crawl.completed") == 1
+
+
+def test_where_none_can_be_crawled_nothing_is_done_and_all_are_told_of(two: Home) -> None:
+    refused(two.run("crawl", "walled"), 2, "'walled'", "not set")
+    with_token(two, "official", "ANOTHER_OF_NOBODY")
+    ran = two.run("crawl", "--json")
+    assert ran.out == ""
+    refused(ran, 2, "'walled'", "A_TOKEN_OF_NOBODY", "'official'", "ANOTHER_OF_NOBODY")
+    assert set(two.kinds()) == {"source.configured"}
+
+
 # The environment
 
 
