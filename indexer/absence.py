@@ -12,9 +12,10 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from indexer import candidates
-from indexer.crawls import CrawlState, Settling, Walk
+from indexer.crawls import CrawlState
 from indexer.held import ListingSlot, Span
 from indexer.listing import Held, is_deleted
+from indexer.walks import Settling, Walk
 from schemas.names import SourceName
 from schemas.observations import Observation
 

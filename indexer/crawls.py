@@ -11,89 +11,20 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from indexer.clock import LONG_AGO
-from indexer.errors import CursorRefused, McpIndexerError, SourceForbidden, SourceUnavailable, WalkLost
+from indexer.errors import McpIndexerError, SourceUnavailable
+from indexer.walks import Walk, left_to_next
 from schemas.events import Counts, Mode
-from schemas.names import CrawlId, Cursor, ListingKey, Slot
-
-OVERLAP = timedelta(minutes=10)
-"""How far before its start a walk's mark lies: a record may appear with a time somewhat in the past."""
-
-WITHOUT_DATE = timedelta(hours=1)
-"""What is taken off our clock where the upstream does not tell its own."""
+from schemas.names import CrawlId
 
 STALE_WALK = timedelta(hours=24)
 """A walk that began longer ago starts again: too much may have changed behind its cursor. It is given twice the time
 that the last complete one took where that is more.
 """
 
-MOST_PAGES = 100_000
-"""A walk of more is none of a registry: at a hundred a page these are ten million versions."""
-
 CLOCK_SLACK = timedelta(minutes=5)
 """How far the clocks of several machines may be apart."""
 
 _TIMES = ("completed_at", "full_at", "failed_at")
-
-
-class Settling(BaseModel):
-    """What is left to do of a complete walk that is at its end: candidates are withdrawn, or asked for by themselves.
-
-    `withdraw` says whether those go that the complete walk before did not see either; `parked` is how many park the
-    crawl. `askable` says whether the source can tell of one version by itself, None before that is known.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    withdraw: bool
-    parked: int = 0
-    needs_approval: bool = False
-    askable: bool | None = None
-
-
-class Walk(BaseModel):
-    """A walk that has begun: what it asks for, and how far it is. `mark` is the next increment's once it completes.
-
-    `number` tells it from the source's others. `counts` are those of the crawl under way; `met` says whether a crawl
-    before it met any record on this walk. Of a complete one `held` is how many versions were listed when it began,
-    `compares` whether what it does not see of them is a candidate, `lists_deleted` whether it sees those that are
-    deleted, `after` the last place that it saw, `ordered` whether it met them in the order of their places so far,
-    `settling` what is left to do at its end, and `overtaken` whether an increment came before it since it began.
-    `unread` says that a crawl failed at this cursor, for it could not read the page.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    mode: Mode
-    started_at: datetime
-    number: int = 0
-    since: datetime | None = None
-    cursor: Cursor | None = None
-    mark: datetime | None = None
-    counts: Counts = Counts()
-    seconds: float = 0.0
-    missed: int = 0
-    silent: int = 0
-    remembered: Cursor | None = None
-    steps: int = 0
-    met: bool = False
-    held: int = 0
-    compares: bool = False
-    lists_deleted: bool = True
-    after: tuple[ListingKey, Slot] | None = None
-    ordered: bool = True
-    settling: Settling | None = None
-    overtaken: bool = False
-    unread: bool = False
-
-    @property
-    def complete(self) -> bool:
-        """Whether it asks for all that the source lists."""
-        return self.mode != "incremental"
-
-    @property
-    def empty(self) -> bool:
-        """Whether the walk met no record so far."""
-        return not self.met and self.counts.observed == 0
 
 
 class Parked(BaseModel):
@@ -216,34 +147,6 @@ def _young(walk: Walk | None, state: CrawlState, at: datetime) -> Walk | None:
     return walk
 
 
-def advance(walk: Walk, cursor: Cursor | None, *, served_at: datetime | None) -> Walk:
-    """The walk after one more page, whose answer named the next cursor; the first page sets the mark.
-
-    The clock is the earlier of the upstream's and ours: a change that the upstream makes from now on has a later time.
-    """
-    mark = walk.mark
-    if mark is None:
-        clock = walk.started_at - WITHOUT_DATE if served_at is None else min(walk.started_at, served_at)
-        mark = clock - OVERLAP
-    steps = walk.steps + 1
-    changed: dict[str, Any] = {"cursor": cursor, "mark": mark, "steps": steps, "unread": False}
-    if steps & (steps - 1) == 0:
-        changed["remembered"] = cursor
-    return walk.model_copy(update=changed)
-
-
-def repeats(walk: Walk, cursor: Cursor | None) -> bool:
-    """Whether a next cursor was given before: the walk runs in a circle, of whatever length (Brent's way, in constant
-    memory).
-    """
-    return cursor is not None and cursor in (walk.cursor, walk.remembered)
-
-
-def endless(walk: Walk, cursor: Cursor | None) -> bool:
-    """Whether a walk goes on though it has had more pages than any registry has."""
-    return cursor is not None and walk.steps >= MOST_PAGES
-
-
 def completed(state: CrawlState, *, at: datetime, candidates: bool = False) -> CrawlState:
     """The state once a walk reached its end: the mark moves. `candidates` says whether versions wait for a second look;
     they may have parked the crawl.
@@ -255,29 +158,26 @@ def completed(state: CrawlState, *, at: datetime, candidates: bool = False) -> C
         "walk": None if walk.complete else state.aside,
         "aside": None,
         "mark": state.mark if walk.overtaken else walk.mark,
-        "completed_at": at,
-        "changed_at": at if found_news(walk.counts) else state.changed_at,
-        "last_mode": walk.mode,
-        "failures": 0,
-        "failed_at": None,
-        "rests_until": None,
     }
     if walk.complete:
-        settled = walk.settling
-        waits = settled is not None and settled.parked > 0
         changed |= {
             "full_at": walk.started_at,
             "complete": walk.number,
             "lasted": (at - walk.started_at).total_seconds(),
             "unordered": state.unordered or not walk.ordered,
             "candidates": candidates,
-            "parked": Parked(candidates=settled.parked, at=at, needs_approval=settled.needs_approval)
-            if settled is not None and waits
-            else None,
+            "parked": _parked(walk, at),
         }
     if walk.mode == "audit":
         changed["audited"] = Audited(at=at, missed=walk.missed, silent=walk.silent)
-    return state.model_copy(update=changed)
+    return ended(state, walk.mode, walk.counts, at=at, failed=False).model_copy(update=changed)
+
+
+def _parked(walk: Walk, at: datetime) -> Parked | None:
+    settling = walk.settling
+    if settling is None or not settling.parked:
+        return None
+    return Parked(candidates=settling.parked, at=at, needs_approval=settling.needs_approval)
 
 
 def unparked(state: CrawlState, *, candidates: bool) -> CrawlState:
@@ -287,30 +187,24 @@ def unparked(state: CrawlState, *, candidates: bool) -> CrawlState:
 
 def failed(state: CrawlState, error: McpIndexerError, *, at: datetime) -> CrawlState:
     """The state once a crawl failed with an error, and with what the next crawl goes on with of its walk."""
-    assert state.walk is not None
-    return state.model_copy(
-        update={
-            "crawl": None,
-            "walk": _kept(state.walk, error),
-            "changed_at": at if found_news(state.walk.counts) else state.changed_at,
-            "last_mode": state.walk.mode,
-            "failures": state.failures + 1,
-            "failed_at": at,
-            "rests_until": error.until if isinstance(error, SourceUnavailable) else None,
-        }
-    )
+    walk = state.walk
+    assert walk is not None
+    left = left_to_next(walk, error)
+    until = error.until if isinstance(error, SourceUnavailable) else None
+    after = ended(state, walk.mode, walk.counts, at=at, failed=True)
+    return after.model_copy(update={"crawl": None, "walk": left, "rests_until": until})
 
 
-def _kept(walk: Walk, error: McpIndexerError) -> Walk | None:
-    """What a walk leaves to the next crawl: itself where the source does not answer, or not us. A page that cannot be
-    read is tried for once more; where it is not read then either, its cursor may be what the source cannot read.
-    """
-    if isinstance(error, SourceUnavailable | SourceForbidden):
-        return walk
-    leads_nowhere = isinstance(error, CursorRefused | WalkLost)
-    return None if leads_nowhere or walk.unread or walk.steps == 0 else walk.model_copy(update={"unread": True})
+def ended(state: CrawlState, mode: Mode, counts: Counts, *, at: datetime, failed: bool) -> CrawlState:
+    """The state once a crawl ended, as far as the event says that tells of it: `restoring` knows no more."""
+    changed: dict[str, Any] = {"last_mode": mode, "changed_at": at if _found_news(counts) else state.changed_at}
+    if failed:
+        changed |= {"failures": state.failures + 1, "failed_at": at}
+    else:
+        changed |= {"failures": 0, "failed_at": None, "rests_until": None, "completed_at": at}
+    return state.model_copy(update=changed)
 
 
-def found_news(counts: Counts) -> bool:
+def _found_news(counts: Counts) -> bool:
     """Whether a crawl that came to this found anything new."""
     return any((counts.new, counts.changed, counts.status_changed, counts.returned, counts.withdrawn))

@@ -17,13 +17,14 @@ from sqlalchemy import CompoundSelect, Connection, null, select, union_all
 from indexer import absence, candidates, leases, quarantine
 from indexer.absence import AskFor, Told, Withdraw
 from indexer.blanking import REDACTIONS
-from indexer.crawls import CrawlState, Walk, advance
+from indexer.crawls import CrawlState
 from indexer.held import HELD, ListingSlot, Span, read_held
 from indexer.leases import Lease
 from indexer.listing import Held, ObservationEvent, as_held, decide, event_of, missed_or_silent, newest
 from indexer.sql import among, given, upsert_whole
 from indexer.store import STREAMS, Appended, Write, append
 from indexer.verdict import fulfils
+from indexer.walks import Walk, advance
 from schemas.events import Counts, ListingReturned, ListingStatusChanged
 from schemas.names import (
     CrawlId,

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, select, update
 
 from indexer.clock import LONG_AGO
-from indexer.crawls import Audited, CrawlState, found_news
+from indexer.crawls import Audited, CrawlState, ended
 from indexer.errors import ImportRefused
 from indexer.held import HELD
 from indexer.leases import STATES, ensure_row
@@ -67,11 +67,10 @@ def after(state: CrawlState, at: datetime, event: AnyEvent) -> CrawlState:
     """Where a source stands after one more event of its crawls."""
     if not isinstance(event, CrawlCompleted | CrawlParked | CrawlFailed):
         return state
-    news = found_news(event.counts)
-    changed: dict[str, Any] = {"last_mode": event.mode, "changed_at": at if news else state.changed_at}
+    state = ended(state, event.mode, event.counts, at=at, failed=isinstance(event, CrawlFailed))
     if isinstance(event, CrawlFailed):
-        return state.model_copy(update={**changed, "failures": state.failures + 1, "failed_at": at})
-    changed |= {"failures": 0, "failed_at": None, "completed_at": at, "mark": event.mark or state.mark}
+        return state
+    changed: dict[str, Any] = {"mark": event.mark or state.mark}
     if event.mode != "incremental":
         changed |= {"full_at": at - timedelta(seconds=event.seconds), "lasted": event.seconds}
     if event.mode == "audit":

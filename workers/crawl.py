@@ -15,7 +15,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from indexer import absence, candidates, crawls, leases, quarantine
+from indexer import absence, candidates, crawls, leases, quarantine, walks
 from indexer.absence import AskFor, Told, Withdraw
 from indexer.clock import Clock
 from indexer.crawls import CrawlState
@@ -147,7 +147,7 @@ class Crawl:
             leases.release(connection, self._lease)
 
     @property
-    def _walk(self) -> crawls.Walk:
+    def _walk(self) -> walks.Walk:
         assert self.state.walk is not None, "a crawl under way has a walk"
         return self.state.walk
 
@@ -237,12 +237,12 @@ class Crawl:
         self._requests, self._timed = self._requests + sent, self._timed + seconds
 
     def _refuse_circle(self, page: Page) -> None:
-        if crawls.endless(self._walk, page.next_cursor):
+        if walks.endless(self._walk, page.next_cursor):
             raise WalkLost(
-                f"{self._name}: the source has more than {crawls.MOST_PAGES:,} pages, and names another one; what was "
+                f"{self._name}: the source has more than {walks.MOST_PAGES:,} pages, and names another one; what was "
                 "read is kept. Tell its operator, or raise its page_size in the sources file."
             )
-        if crawls.repeats(self._walk, page.next_cursor):
+        if walks.repeats(self._walk, page.next_cursor):
             raise WalkLost(
                 f"{self._name}: the source gave the same cursor twice ({str(page.next_cursor)[:80]!r}), so its pages "
                 "run in a circle; what was read is kept. Tell its operator."

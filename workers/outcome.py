@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from indexer.crawls import Walk
+from indexer.walks import Walk
 from schemas.events import Counts, CrawlCompleted, CrawlFailed, CrawlParked, Mode
 from schemas.names import SourceName
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer import crawls
-from indexer.crawls import CrawlState, Walk, advance, begin, completed, failed, repeats
+from indexer.crawls import CrawlState, begin, completed, failed
 from indexer.errors import (
     ConfigurationError,
     CursorRefused,
@@ -20,6 +20,7 @@ from indexer.errors import (
     SourceUnavailable,
     WalkLost,
 )
+from indexer.walks import Walk, advance, repeats
 from schemas.events import Counts, Mode
 from schemas.names import CrawlId, Cursor
 from tests.indexer.made import at

@@ -15,12 +15,13 @@ from sqlalchemy import select
 from indexer import leases
 from indexer.absence import judge
 from indexer.candidates import CANDIDATES, SEEN
-from indexer.crawls import CrawlState, Settling
+from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.errors import SourceGone, SourceMalformed, SourceRefused, SourceUnavailable
 from indexer.following import read_all
 from indexer.held import HELD
 from indexer.migrations import migrate
+from indexer.walks import Settling
 from schemas.about import OFFICIAL
 from schemas.events import AnyEvent, CrawlParked, ListingWithdrawn
 from schemas.names import Cursor, SourceName

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-import indexer.crawls
+import indexer.walks
 import workers.lease_keeper
 from indexer import leases
-from indexer.crawls import OVERLAP, CrawlState
+from indexer.crawls import CrawlState
 from indexer.database import Database
 from indexer.errors import (
     ConfigurationError,
@@ -33,6 +33,7 @@ from indexer.leases import STATES
 from indexer.migrations import migrate
 from indexer.record import record_page
 from indexer.store import Appended, last_position
+from indexer.walks import OVERLAP
 from schemas.about import OFFICIAL
 from schemas.events import AnyEvent, Counts, CrawlCompleted, CrawlFailed, CrawlStarted, ListingEvent
 from schemas.names import Cursor, Position, SourceName
@@ -563,7 +564,7 @@ def test_a_circle_is_seen_by_a_crawl_that_is_cut_after_every_page(crawls: Crawls
 def test_a_source_whose_pages_have_no_end_is_left_and_what_was_read_is_kept(
     crawls: Crawls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexer.crawls, "MOST_PAGES", 3)
+    monkeypatch.setattr(indexer.walks, "MOST_PAGES", 3)
     pages: dict[str | None, Given] = {None: page(0, then="1")}
     source = FakeSource({**pages, **{str(n): page(n, then=str(n + 1)) for n in range(1, 9)}})
     outcome = crawls.run(source)
@@ -577,7 +578,7 @@ def test_a_source_whose_pages_have_no_end_is_left_and_what_was_read_is_kept(
 def test_a_walk_of_as_many_pages_as_a_registry_may_have_is_complete(
     crawls: Crawls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexer.crawls, "MOST_PAGES", 3)
+    monkeypatch.setattr(indexer.walks, "MOST_PAGES", 3)
     source = FakeSource({None: page(0, then="1"), "1": page(1, then="2"), "2": page(2, then="3"), "3": page(3)})
     assert crawls.run(source).status == "completed"
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.crawls import CrawlState, Walk
+from indexer.crawls import CrawlState
 from indexer.scheduling import Scheduled
+from indexer.walks import Walk
 from workers.schedule import ASK_AGAIN, LARGEST_JITTER, due, due_at, interval, is_due, jitter, patience, to_ask
 from workers.sources_file import SourceConfig
 

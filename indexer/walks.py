@@ -1,0 +1,118 @@
+"""A walk: a crawl's way through the pages of its source, and what it leaves to the next crawl. Pure."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from indexer.errors import CursorRefused, McpIndexerError, SourceForbidden, SourceUnavailable, WalkLost
+from schemas.events import Counts, Mode
+from schemas.names import Cursor, ListingKey, Slot
+
+OVERLAP = timedelta(minutes=10)
+"""How far before its start a walk's mark lies: a record may appear with a time somewhat in the past."""
+
+WITHOUT_DATE = timedelta(hours=1)
+"""What is taken off our clock where the upstream does not tell its own."""
+
+MOST_PAGES = 100_000
+"""A walk of more is none of a registry: at a hundred a page these are ten million versions."""
+
+
+class Settling(BaseModel):
+    """What is left to do of a complete walk that is at its end: candidates are withdrawn, or asked for by themselves.
+
+    `withdraw` says whether those go that the complete walk before did not see either; `parked` is how many park the
+    crawl. `askable` says whether the source can tell of one version by itself, None before that is known.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    withdraw: bool
+    parked: int = 0
+    needs_approval: bool = False
+    askable: bool | None = None
+
+
+class Walk(BaseModel):
+    """A walk that has begun: what it asks for, and how far it is. `mark` is the next increment's once it completes.
+
+    `number` tells it from the source's others. `counts` are those of the crawl under way; `met` says whether a crawl
+    before it met any record on this walk. Of a complete one `held` is how many versions were listed when it began,
+    `compares` whether what it does not see of them is a candidate, `lists_deleted` whether it sees those that are
+    deleted, `after` the last place that it saw, `ordered` whether it met them in the order of their places so far,
+    `settling` what is left to do at its end, and `overtaken` whether an increment came before it since it began.
+    `unread` says that a crawl failed at this cursor, for it could not read the page.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    mode: Mode
+    started_at: datetime
+    number: int = 0
+    since: datetime | None = None
+    cursor: Cursor | None = None
+    mark: datetime | None = None
+    counts: Counts = Counts()
+    seconds: float = 0.0
+    missed: int = 0
+    silent: int = 0
+    remembered: Cursor | None = None
+    steps: int = 0
+    met: bool = False
+    held: int = 0
+    compares: bool = False
+    lists_deleted: bool = True
+    after: tuple[ListingKey, Slot] | None = None
+    ordered: bool = True
+    settling: Settling | None = None
+    overtaken: bool = False
+    unread: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether it asks for all that the source lists."""
+        return self.mode != "incremental"
+
+    @property
+    def empty(self) -> bool:
+        """Whether the walk met no record so far."""
+        return not self.met and self.counts.observed == 0
+
+
+def advance(walk: Walk, cursor: Cursor | None, *, served_at: datetime | None) -> Walk:
+    """The walk after one more page, whose answer named the next cursor; the first page sets the mark.
+
+    The clock is the earlier of the upstream's and ours: a change that the upstream makes from now on has a later time.
+    """
+    mark = walk.mark
+    if mark is None:
+        clock = walk.started_at - WITHOUT_DATE if served_at is None else min(walk.started_at, served_at)
+        mark = clock - OVERLAP
+    steps = walk.steps + 1
+    changed: dict[str, Any] = {"cursor": cursor, "mark": mark, "steps": steps, "unread": False}
+    if steps & (steps - 1) == 0:
+        changed["remembered"] = cursor
+    return walk.model_copy(update=changed)
+
+
+def repeats(walk: Walk, cursor: Cursor | None) -> bool:
+    """Whether a next cursor was given before: the walk runs in a circle, of whatever length (Brent's way, in constant
+    memory).
+    """
+    return cursor is not None and cursor in (walk.cursor, walk.remembered)
+
+
+def endless(walk: Walk, cursor: Cursor | None) -> bool:
+    """Whether a walk goes on though it has had more pages than any registry has."""
+    return cursor is not None and walk.steps >= MOST_PAGES
+
+
+def left_to_next(walk: Walk, error: McpIndexerError) -> Walk | None:
+    """What a walk leaves to the next crawl: itself where the source does not answer, or not us. A page that cannot be
+    read is tried for once more; where it is not read then either, its cursor may be what the source cannot read.
+    """
+    if isinstance(error, SourceUnavailable | SourceForbidden):
+        return walk
+    leads_nowhere = isinstance(error, CursorRefused | WalkLost)
+    return None if leads_nowhere or walk.unread or walk.steps == 0 else walk.model_copy(update={"unread": True})
