@@ -1,4 +1,4 @@
-"""A source's crawls: where its walk stands, what comes next. Pure.
+"""A source's crawls: where it stands, what comes next. Pure.
 
 A crawl is one pass, from its `crawl.started` to the event that ends it. Its walk may outlive it: a crawl that failed
 because the upstream did not answer, or answered what cannot be read, leaves the walk where it is, and the next crawl

@@ -1,7 +1,8 @@
 """The command line: its commands, put together, and what their errors come to.
 
 Data goes to stdout, everything else to stderr. Exit status: 0 done; 1 failed; 2 wrong usage or configuration; 3 done,
-but something needs a person; 130 interrupted. The commands are in `workers.shell`, what they print in `workers.report`.
+but something needs a person; 130 interrupted. The commands are in `workers.shell`, what they print in
+`workers.report` and `workers.source_report`.
 """
 
 import importlib.metadata

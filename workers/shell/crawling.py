@@ -6,7 +6,7 @@ import typer
 
 from indexer import queries
 from schemas.names import SourceName
-from workers import report, terminal
+from workers import source_report, terminal
 from workers.approval import approve as approve_source
 from workers.commands import check_sources, chosen, crawl_sources, pause_source
 from workers.shell.parts import FAILED, Json, wired
@@ -33,7 +33,7 @@ def crawl(
     """Crawl now, through to the index."""
     with wired() as wiring:
         result = crawl_sources(wiring, sources or [], audit=audit, max_pages=max_pages, crawling=terminal.crawling)
-        report.crawled(result, as_json=as_json)
+        source_report.crawled(result, as_json=as_json)
     raise typer.Exit(result.exit_status)
 
 
@@ -48,7 +48,7 @@ def crawls(
         named = chosen(wiring.configured, [] if source is None else [source], all_of_them=True)
         with wiring.database.read() as connection:
             found = queries.past_crawls(connection, [SourceName(one.name) for one in named], limit)
-    report.past_crawls(found, as_json=as_json)
+    source_report.past_crawls(found, as_json=as_json)
 
 
 @app.command(epilog="Example: mcp-indexer pause official")
@@ -72,7 +72,7 @@ def approve(source: Annotated[str, typer.Argument(help="The source's name.")], a
     """Let the withdrawals of a parked crawl go through."""
     with wired() as wiring:
         approved = approve_source(wiring, source)
-    report.approved(approved, as_json=as_json)
+    source_report.approved(approved, as_json=as_json)
     if approved.index_error is not None:
         raise typer.Exit(FAILED)
 
@@ -91,7 +91,7 @@ def up(
 def sources_list(as_json: Json = False) -> None:
     """What is configured."""
     with wired() as wiring:
-        report.configured(wiring.configured, as_json=as_json)
+        source_report.configured(wiring.configured, as_json=as_json)
 
 
 @sources_app.command("check", epilog="Example: mcp-indexer sources check official")
@@ -104,6 +104,6 @@ def sources_check(
     """Can each source be reached and read? Records nothing."""
     with wired() as wiring:
         checked = check_sources(wiring, names or [])
-    report.checked(checked, as_json=as_json)
+    source_report.checked(checked, as_json=as_json)
     if not all(one["ok"] for one in checked):
         raise typer.Exit(FAILED)

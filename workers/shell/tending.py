@@ -11,7 +11,7 @@ from indexer.quarantine import waiting
 from indexer.verify import repair as mend
 from indexer.verify import verify as check
 from schemas.names import SourceName
-from workers import report, terminal
+from workers import report, source_report, terminal
 from workers.commands import chosen
 from workers.doctor import examine
 from workers.reexamination import reexamine
@@ -34,7 +34,7 @@ def status(
     """Where every source and every projection stands."""
     with wired() as wiring:
         found = status_of(wiring)
-        report.standing(found, as_json=as_json)
+        source_report.standing(found, as_json=as_json)
     if fail_on_stale and any(one["state"] in ("stale", "failing", "parked", "never") for one in found["sources"]):
         raise typer.Exit(ATTENTION)
 
@@ -48,7 +48,7 @@ def quarantine(
         named = None if source is None else SourceName(chosen(wiring.configured, [source])[0].name)
         with wiring.database.read() as connection:
             for one in waiting(connection, named):
-                report.quarantined(one, as_json=as_json)
+                source_report.quarantined(one, as_json=as_json)
 
 
 @app.command(epilog="Example: mcp-indexer rebuild search")
