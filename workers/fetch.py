@@ -81,7 +81,7 @@ class Fetcher:
     `public` gives the client for what was crawled or redirected to elsewhere, on a network that reaches public
     addresses only; without it that is refused. `redirect_hosts` are where redirects may lead beside the host asked.
 
-    `observed` hears of each request once: its status, or "error" where there is none or the answer broke off; `retried`
+    `ended` hears of each request once: its status, or "error" where there is none or the answer broke off; `retried`
     hears why one is sent again, `waited` the seconds that one waited for the budget.
     """
 
@@ -101,7 +101,7 @@ class Fetcher:
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
         ticks: Callable[[], float] = time.monotonic,
-        observed: Callable[[str], None] = lambda _: None,
+        ended: Callable[[str], None] = lambda _: None,
         retried: Callable[[str], None] = lambda _: None,
         waited: Callable[[float], None] = lambda _: None,
     ) -> None:
@@ -118,7 +118,7 @@ class Fetcher:
         self._reader = Reader(self._masking, limits, ticks)
         self._attempts, self._clock = attempts, clock
         self._sleep, self._jitter, self._ticks = sleep, jitter, ticks
-        self._observed, self._retried, self._waited = observed, retried, waited
+        self._ended, self._retried, self._waited = ended, retried, waited
         self._answered = False
         self.requests = 0
 
@@ -199,7 +199,7 @@ class Fetcher:
             why = self._masking.hide(f"{type(error).__name__}: {error}")
             raise FailedError(printable(why)) from None
         finally:
-            self._observed(outcome)
+            self._ended(outcome)
 
     def _way(self, target: Target) -> tuple[httpx.Client, httpx.Headers]:
         """Who asks there, and with which headers: what is sent to a source is sent to nobody else."""

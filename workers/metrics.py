@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 class Counting:
-    """An observer that counts in this process, and logs."""
+    """A watcher that counts in this process, and logs."""
 
     def request(self, source: str, outcome: str) -> None:
         """Counts a request."""

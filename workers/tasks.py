@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 @cache
 def wiring() -> Wiring:
     """What this process works with; made after the fork."""
-    return Wiring(read_settings(), log.info, sleep=stopping.sleep, observer=Counting())
+    return Wiring(read_settings(), log.info, sleep=stopping.sleep, watcher=Counting())
 
 
 def wake() -> None:

@@ -23,10 +23,10 @@ from workers.fetch import Fetcher
 from workers.kinds import KINDS
 from workers.meili_binary import find_binary
 from workers.network import Network
-from workers.observing import UNOBSERVED, Observer
 from workers.settings import Settings
 from workers.source import Source
 from workers.sources_file import SourceConfig, read_sources
+from workers.watching import UNWATCHED, Watcher
 
 A_LOOK = 5.0
 """Seconds that Meilisearch gets to answer who only looks how it is: one that hangs is told of, and not waited for."""
@@ -54,10 +54,10 @@ class Wiring:
         say: Callable[[str], None],
         clock: Clock = machine_clock,
         sleep: Callable[[float], None] = time.sleep,
-        observer: Observer = UNOBSERVED,
+        watcher: Watcher = UNWATCHED,
     ) -> None:
         self.settings, self.clock = settings, clock
-        self._say, self._sleep, self._observer = say, sleep, observer
+        self._say, self._sleep, self._watcher = say, sleep, watcher
         self._embedded: EmbeddedMeilisearch | None = None
 
     @cached_property
@@ -103,7 +103,7 @@ class Wiring:
         `patience` seconds.
         """
         url, key = self._meilisearch(patience)
-        return SearchIndex(url, key, self.settings.index, ended=self._observer.index_task, patience=patience)
+        return SearchIndex(url, key, self.settings.index, ended=self._watcher.index_task, patience=patience)
 
     def _meilisearch(self, patience: float) -> tuple[str, str | None]:
         """Where Meilisearch is, and its key."""
@@ -139,9 +139,9 @@ class Wiring:
             jitter=random.random,
             clock=self.clock,
             sleep=self._sleep,
-            observed=partial(self._observer.request, config.name),
-            retried=partial(self._observer.retried, config.name),
-            waited=partial(self._observer.waited, config.name),
+            ended=partial(self._watcher.request, config.name),
+            retried=partial(self._watcher.retried, config.name),
+            waited=partial(self._watcher.waited, config.name),
         )
         return OpenedSource(kind(config.url, options, fetcher), fetcher)
 

@@ -678,14 +678,14 @@ def test_where_nobody_listens_it_is_unavailable(real: Fetcher) -> None:
         real.get_json(f"http://127.0.0.1:{port}/")
 
 
-# What observers hear
+# What watchers hear
 
 
 def test_each_request_is_heard_of_once_and_why_it_is_sent_again() -> None:
     heard: list[str] = []
     why: list[str] = []
     late = httpx.ConnectTimeout("too long")
-    upstream = Upstream(status(503), OK, late, OK, observed=heard.append, retried=why.append)
+    upstream = Upstream(status(503), OK, late, OK, ended=heard.append, retried=why.append)
     upstream.fetcher.get_json(URL)
     upstream.fetcher.get_json(URL)
     assert heard == ["503", "200", "error", "200"]
@@ -693,7 +693,7 @@ def test_each_request_is_heard_of_once_and_why_it_is_sent_again() -> None:
     assert why == ["503 Service Unavailable", "ConnectTimeout: too long"]
 
 
-def test_what_observers_hear_has_no_secret() -> None:
+def test_what_watchers_hear_has_no_secret() -> None:
     why: list[str] = []
     upstream = Upstream(httpx.ConnectError("no hush-hush"), OK, secrets=["hush-hush"], retried=why.append)
     upstream.fetcher.get_json(URL)
@@ -703,7 +703,7 @@ def test_what_observers_hear_has_no_secret() -> None:
 def test_an_answer_that_breaks_off_is_heard_of_as_an_error() -> None:
     heard: list[str] = []
     with client(None) as http, loopback(response(b'{"a"', length=8), response(b'{"a": 1}')) as url:
-        options: dict[str, Any] = {"clock": lambda: NOW, "sleep": lambda _: None, "observed": heard.append}
+        options: dict[str, Any] = {"clock": lambda: NOW, "sleep": lambda _: None, "ended": heard.append}
         Fetcher(http, RecordingBudget(), per_minute=60, **options).get_json(url)
     assert heard == ["error", "200"]
 

@@ -20,9 +20,9 @@ from schemas.observations import Observation, Page, Unidentified, Whole
 from workers.bodies import Limits
 from workers.client import client
 from workers.fetch import Fetcher
+from workers.identifying import LARGEST_RECORD
 from workers.source import Kind
 from workers.sources.registry import (
-    LARGEST_RECORD,
     Registry,
     RegistryOptions,
     auth_headers,

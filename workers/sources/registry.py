@@ -19,21 +19,18 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from indexer.errors import SourceGone, SourceMalformed, SourceRefused, SourceTooLarge, WalkLost
-from indexer.text import canonical, digest_of
-from schemas.about import read_about, unwrap
-from schemas.names import Cursor, Digest, ListingKey, fits, slot, storable
+from schemas.about import unwrap
+from schemas.names import Cursor, Digest, ListingKey, slot, storable
 from schemas.observations import Observation, Page, Unidentified, Whole
 from workers.answers import Answer
 from workers.fetch import Fetcher
+from workers.identifying import identified
 from workers.parsing import parse
 from workers.skimming import Skimmed
 
-LARGEST_RECORD = 256 * 1024
-"""Bytes of compact JSON that a server.json, or what the registry says about it, may take."""
 MOST_ENTRIES = 20_000
 """In one page, whatever was asked for: twice of what the official registry gives at most, at any of its addresses."""
 LONGEST_CURSOR = 4096
@@ -286,17 +283,7 @@ def observe(item: Any) -> Observation | Unidentified:
     name, version = identify(record), _version(record)
     if name is None:
         return Unidentified(item, "the record has no name", record)
-    key = ListingKey(storable(name))
-    if not fits(key):
-        return Unidentified(item, "the record's name is too long", record)
-    if not fits(slot(version)):
-        return Unidentified(item, "the record's version is too long", record)
-    spelt = canonical(record)
-    for size, what in ((len(spelt), "the record"), (_size(meta), "what the registry says about the record")):
-        if size > LARGEST_RECORD:
-            reason = f"{what} takes {size:,} bytes, more than {LARGEST_RECORD:,}"
-            return Unidentified(item, reason, record, version_of=(key, version))
-    return Observation(key, name, version, record, meta, read_about(meta), digest_of(spelt))
+    return identified(item, record, meta, key=name, name=name, version=version)
 
 
 def _version(record: Mapping[str, Any]) -> Any:
@@ -305,11 +292,3 @@ def _version(record: Mapping[str, Any]) -> Any:
     if record.get("version") is None and isinstance(detail, dict):
         return detail.get("version")
     return record.get("version")
-
-
-def _size(value: Any) -> int:
-    """The bytes of a value's compact JSON; orjson's 0.3 microseconds a record need no cheaper estimate before."""
-    try:
-        return len(orjson.dumps(value))
-    except TypeError:
-        return len(canonical(value))

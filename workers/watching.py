@@ -3,7 +3,7 @@
 from typing import Protocol
 
 
-class Observer(Protocol):
+class Watcher(Protocol):
     """Hears what happens between us and the others; must be quick and must not fail."""
 
     def request(self, source: str, outcome: str) -> None:
@@ -23,7 +23,7 @@ class Observer(Protocol):
         ...
 
 
-class Unobserved:
+class Unwatched:
     """Nobody watches."""
 
     def request(self, source: str, outcome: str) -> None:
@@ -39,4 +39,4 @@ class Unobserved:
         """Passes it by."""
 
 
-UNOBSERVED = Unobserved()
+UNWATCHED = Unwatched()
