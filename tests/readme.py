@@ -20,13 +20,13 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import BaseModel
 
-from indexer.lint.rules import documented
+from indexer.lint.rules import NAME_CASE, RULES
 from indexer.search_settings import SETTINGS
 from schemas.documents import document_schema
 from tests.servers import LOOPBACK, free_port
+from workers.kinds import KINDS
 from workers.meili_binary import VERSION, find_binary
 from workers.settings import Settings
-from workers.sources.registry import RegistryOptions
 from workers.sources_file import SourceConfig
 from workers.terminal import say
 
@@ -38,7 +38,7 @@ HERE = "/home/you/mcp-indexer"
 """What the README says for the folder that somebody is in."""
 
 _FENCE = re.compile(r"(?:<!-- (file|not run|one command): (.*?) -->\n)?```(\w*)\n(.*?)```\n", re.DOTALL)
-_TABLE = re.compile(r"<!-- table: (\w+) -->\n\n?((?:\|.*\n)*)")
+_TABLE = re.compile(r"<!-- table: ([\w-]+) -->\n\n?((?:\|.*\n)*)")
 _MARK = "-- done "
 _CURL = """#!{python}
 import sys, time, urllib.request, urllib.error
@@ -229,7 +229,8 @@ def update(text: str, results: list[Ran | None]) -> str:
             out = "".join(f"{line.rstrip()}\n" for line in found.out.rstrip().splitlines())
             text = f"{text[:at]}$ {step.command}\n{out}{text[at + len(shown) :]}"
         at += 1
-    for name, made in (("document", document_table()), ("registry", registry_table()), ("rules", rules_table())):
+    options = [(kind, options_table(kind)) for kind in KINDS]
+    for name, made in (("document", document_table()), ("rules", rules_table()), *options):
         text = text.replace(table(name), made) if table(name) else text
     return text
 
@@ -278,14 +279,21 @@ def _type(about: dict[str, Any], definitions: dict[str, Any]) -> str:
 
 
 def rules_table() -> str:
-    """What is said against records."""
-    return documented() + "\n"
+    """What is said against records, from the rules."""
+    rows = [_rule("schema/…", "error", "The declared JSON Schema refuses it; the id ends in the schema's keyword.")]
+    rows += [_rule(rule.id, rule.severity, rule.line) for rule in RULES]
+    rows.append(_rule(NAME_CASE, "warning", "Another server's name differs by case only."))
+    return "\n".join(("| rule | severity | |", "|---|---|---|", *rows)) + "\n"
 
 
-def registry_table() -> str:
-    """The options of the `registry` kind, from its model."""
+def _rule(rule: str, severity: str, line: str) -> str:
+    return f"| `{rule}` | {severity} | {line} |"
+
+
+def options_table(kind: str) -> str:
+    """The options of a kind of source, from its model."""
     rows = ["| option | default | |", "|---|---|---|"]
-    for name, field in RegistryOptions.model_fields.items():
+    for name, field in KINDS[kind].Options.model_fields.items():
         rows.append(f"| `{name}` | {value(field.default)} | {field.description} |")
     return "\n".join(rows) + "\n"
 

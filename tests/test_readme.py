@@ -14,6 +14,7 @@ from tests import readme
 from tests.conftest import CHECKOUT, missing
 from tests.readme import HERE, README, Ran
 from workers import cli
+from workers.kinds import KINDS
 from workers.shell import parts
 
 COMMANDS = [step for step in readme.steps() if not step.file]
@@ -82,7 +83,9 @@ def test_the_readme_names_no_command_that_there_is_not() -> None:
 
 def test_the_tables_are_the_codes() -> None:
     assert readme.table("document") == readme.document_table()
-    assert readme.table("registry") == readme.registry_table()
+    assert [row[0] for row in readme.cells("kinds")] == [f"`{kind}`" for kind in KINDS]
+    for kind in KINDS:
+        assert readme.table(kind) == readme.options_table(kind)
     assert readme.table("rules") == readme.rules_table()
     assert {row[0]: row[1] for row in readme.cells("settings")} == readme.setting_defaults()
     assert {row[0]: row[1] for row in readme.cells("sources")} == readme.source_defaults()

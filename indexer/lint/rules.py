@@ -39,11 +39,3 @@ def _applying(look: Look) -> tuple[Rule, ...]:
 def differs_by_case(others: Iterable[str]) -> Problem:
     """What is said of a server whose name others have but for its case."""
     return Problem(NAME_CASE, "/name", "warning", shown(f"differs by case only from {', '.join(sorted(others))}"))
-
-
-def documented() -> str:
-    """The rules as a table of the documentation."""
-    rows = [f"| `{rule.id}` | {rule.severity} | {rule.line} |" for rule in RULES]
-    schema = "| `schema/…` | error | The declared JSON Schema refuses it; the id ends in the schema's keyword. |"
-    by_case = f"| `{NAME_CASE}` | warning | Another server's name differs by case only. |"
-    return "\n".join(("| rule | severity | |", "|---|---|---|", schema, *rows, by_case))

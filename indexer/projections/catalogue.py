@@ -45,28 +45,20 @@ from indexer.versions import Place, Version, all_problems, fold, place, without_
 from schemas.events import DecisionRedacted, ListingEvent, Recorded, SourceConfigured, SourceRemoved, WithRecord
 from schemas.names import Digest, ListingKey, ServerName, SourceName, document_id
 
-_RULES = (
-    *(
-        "documents",
-        "entry",
-        "latest",
-        "listing",
-        "projections/catalogue",
-        "projections/rows",
-        "text",
-        "verdict",
-        "versions",
-    ),
+RULES = (
+    *("clock", "documents", "entry", "latest", "projections/catalogue", "projections/rows"),
+    *("text", "verdict", "versions"),
     *(f"lint/{name}" for name in ("rule", "rules", "links", "naming", "packages", "prose", "remotes")),
 )
-_SHARED_RULES = ("about", "definition", "documents", "events", "names", "server")
+SHARED_RULES = ("about", "definition", "documents", "events", "names", "server")
+"""The modules of `indexer` and of `schemas` by which rows are derived: where one changes, the catalogue is rebuilt."""
 
 
 @cache
 def fingerprint() -> str:
     """What the catalogue's rows depend on besides the log: the code of its rules, and the validator's version."""
     hashed = hashlib.sha256(importlib.metadata.version("jsonschema-rs").encode())
-    for package, names in ((indexer, _RULES), (schemas, _SHARED_RULES)):
+    for package, names in ((indexer, RULES), (schemas, SHARED_RULES)):
         for name in names:
             hashed.update((Path(package.__path__[0]) / f"{name}.py").read_bytes())
     return hashed.hexdigest()[:32]

@@ -1,6 +1,8 @@
 """The catalogue: derived from events alone, the same however they are batched."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -437,9 +439,18 @@ def test_the_same_rules_build_nothing_anew(database: Database) -> None:
         assert checkpoints.live_build(connection) == 1
 
 
-def test_the_fingerprint_is_of_the_rules() -> None:
-    assert catalogue.fingerprint() == catalogue.fingerprint()
-    assert len(catalogue.fingerprint()) == 32
+DERIVING = "indexer.documents, indexer.entry, indexer.lint.rules, indexer.versions"
+
+
+def test_the_fingerprint_is_of_every_module_that_rows_are_derived_by() -> None:
+    """Who adds a module to the rules is told here that it belongs to the fingerprint."""
+    loaded = "[name for name, one in sys.modules.items() if name[:8] in ('indexer.', 'schemas.')]"
+    ran = subprocess.run(
+        [sys.executable, "-c", f"import sys, {DERIVING}; print(*{loaded})"], capture_output=True, text=True, check=True
+    )
+    fingerprinted = {f"indexer.{name.replace('/', '.')}" for name in catalogue.RULES}
+    fingerprinted |= {f"schemas.{name}" for name in catalogue.SHARED_RULES}
+    assert {*ran.stdout.split()} - {"indexer.lint"} <= fingerprinted  # a package is its docstring and no more
 
 
 def test_rows_and_checkpoint_move_together(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
