@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from indexer.errors import CursorRefused, McpIndexerError, SourceForbidden, SourceUnavailable, WalkLost
+from indexer.errors import CursorRefused, McpIndexerError, SourceForbidden, SourceGone, SourceUnavailable, WalkLost
 from schemas.events import Counts, Mode
 from schemas.names import Cursor, ListingKey, Slot
 
@@ -17,6 +17,11 @@ WITHOUT_DATE = timedelta(hours=1)
 
 MOST_PAGES = 100_000
 """A walk of more is none of a registry: at a hundred a page these are ten million versions."""
+
+MOST_UNREAD = 5
+"""So many crawls try for a page that cannot be read: a source's maintenance takes longer than a minute. Then its cursor
+may be what the source cannot read, and the walk begins anew.
+"""
 
 
 class Settling(BaseModel):
@@ -42,7 +47,7 @@ class Walk(BaseModel):
     `compares` whether what it does not see of them is a candidate, `lists_deleted` whether it sees those that are
     deleted, `after` the last place that it saw, `ordered` whether it met them in the order of their places so far,
     `settling` what is left to do at its end, and `overtaken` whether an increment came before it since it began.
-    `unread` says that a crawl failed at this cursor, for it could not read the page.
+    `unread` is how many crawls failed at this cursor, for they could not read the page.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,7 +72,7 @@ class Walk(BaseModel):
     ordered: bool = True
     settling: Settling | None = None
     overtaken: bool = False
-    unread: bool = False
+    unread: int = 0
 
     @property
     def complete(self) -> bool:
@@ -90,7 +95,7 @@ def advance(walk: Walk, cursor: Cursor | None, *, served_at: datetime | None) ->
         clock = walk.started_at - WITHOUT_DATE if served_at is None else min(walk.started_at, served_at)
         mark = clock - OVERLAP
     steps = walk.steps + 1
-    changed: dict[str, Any] = {"cursor": cursor, "mark": mark, "steps": steps, "unread": False}
+    changed: dict[str, Any] = {"cursor": cursor, "mark": mark, "steps": steps, "unread": 0}
     if steps & (steps - 1) == 0:
         changed["remembered"] = cursor
     return walk.model_copy(update=changed)
@@ -109,10 +114,12 @@ def endless(walk: Walk, cursor: Cursor | None) -> bool:
 
 
 def left_to_next(walk: Walk, error: McpIndexerError) -> Walk | None:
-    """What a walk leaves to the next crawl: itself where the source does not answer, or not us. A page that cannot be
-    read is tried for once more; where it is not read then either, its cursor may be what the source cannot read.
+    """What a walk leaves to the next crawl: itself where the source does not answer, or not us, and nothing where its
+    cursor is refused or gone. A page that cannot be read is tried for by `MOST_UNREAD` crawls.
     """
     if isinstance(error, SourceUnavailable | SourceForbidden):
         return walk
-    leads_nowhere = isinstance(error, CursorRefused | WalkLost)
-    return None if leads_nowhere or walk.unread or walk.steps == 0 else walk.model_copy(update={"unread": True})
+    leads_nowhere = isinstance(error, CursorRefused | SourceGone | WalkLost)
+    if leads_nowhere or walk.steps == 0 or walk.unread + 1 >= MOST_UNREAD:
+        return None
+    return walk.model_copy(update={"unread": walk.unread + 1})

@@ -20,7 +20,7 @@ from indexer.errors import (
     SourceUnavailable,
     WalkLost,
 )
-from indexer.walks import Walk, advance, repeats
+from indexer.walks import MOST_UNREAD, Walk, advance, repeats
 from schemas.events import Counts, Mode
 from schemas.names import CrawlId, Cursor
 from tests.indexer.made import at
@@ -30,10 +30,9 @@ A, B = CrawlId("a"), CrawlId("b")
 FRESH = CrawlState()
 DONE = CrawlState(mark=at(-10), full_at=at(0), completed_at=at(5))
 AWAY, UNREAD, LOST = SourceUnavailable("503"), SourceMalformed("a web page"), WalkLost("a circle")
-UNREAD_ONCE = [
+NOT_READ = [
     UNREAD,
     SourceTooLarge("9 MB"),
-    SourceGone("404"),
     SourceRefused("it redirects to a page about its maintenance"),
     ConfigurationError("no"),
 ]
@@ -157,7 +156,9 @@ def test_a_walk_that_failed_goes_on_in_a_new_crawl_with_the_same_mark() -> None:
     assert (walk(state).counts, walk(state).seconds) == (Counts(), 0.0)
 
 
-@pytest.mark.parametrize("error", [LOST, CursorRefused("400")], ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize(
+    "error", [LOST, CursorRefused("400"), SourceGone("410")], ids=lambda error: type(error).__name__
+)
 def test_a_walk_that_leads_nowhere_starts_again(error: McpIndexerError) -> None:
     left = failed(walked(begun(DONE, 60, crawl=A)[0], "a", served=at(60)), error, at=at(60))
     assert left.walk is None
@@ -173,25 +174,28 @@ def failing(state: CrawlState, *errors: McpIndexerError) -> CrawlState:
     return state
 
 
-@pytest.mark.parametrize("error", UNREAD_ONCE, ids=lambda error: type(error).__name__)
-def test_a_walk_whose_page_could_not_be_read_goes_on_once(error: McpIndexerError) -> None:
-    before = walked(begun(DONE, 60, crawl=A)[0], "a", "b", served=at(60))
-    state, new = begun(failing(before, error), 70)
-    assert new
-    assert (walk(state).cursor, walk(state).mark, walk(state).since) == ("b", at(50), at(-10))
+@pytest.mark.parametrize("error", NOT_READ, ids=lambda error: type(error).__name__)
+def test_a_walk_whose_page_could_not_be_read_goes_on_until_so_many_crawls_failed(error: McpIndexerError) -> None:
+    state = walked(begun(DONE, 60, crawl=A)[0], "a", "b", served=at(60))
+    for _ in range(MOST_UNREAD - 1):
+        state, new = begun(failing(state, error), 70)
+        assert new
+        assert (walk(state).cursor, walk(state).mark, walk(state).since) == ("b", at(50), at(-10))
     assert failing(state, UNREAD).walk is None
 
 
 def test_a_cursor_is_tried_again_however_often_the_source_did_not_answer() -> None:
     before = walked(begun(DONE, 60)[0], "a", served=at(60))
-    assert walk(failing(before, AWAY, UNREAD, AWAY, AWAY)).cursor == "a"
-    assert failing(before, UNREAD, AWAY, AWAY, UNREAD).walk is None
+    left = failing(before, *[AWAY] * 9, *[UNREAD, AWAY] * (MOST_UNREAD - 1))
+    assert walk(left).cursor == "a"
+    assert failing(left, UNREAD).walk is None
 
 
 def test_a_page_that_was_read_lets_the_next_one_be_unread() -> None:
-    state = failing(walked(begun(DONE, 60)[0], "a", served=at(60)), UNREAD)
+    nearly_given_up = [UNREAD] * (MOST_UNREAD - 1)
+    state = failing(walked(begun(DONE, 60)[0], "a", served=at(60)), *nearly_given_up)
     for cursor in ("b", "c", "d"):
-        state = failing(walked(begun(state, 60)[0], cursor), UNREAD)
+        state = failing(walked(begun(state, 60)[0], cursor), *nearly_given_up)
         assert walk(state).cursor == cursor
 
 
@@ -206,7 +210,7 @@ def test_of_a_walk_without_a_page_nothing_is_kept() -> None:
 
 def test_a_walk_that_an_older_program_kept_may_have_a_page_unread() -> None:
     kept = '{"walk": {"mode": "full", "started_at": "2026-09-01T12:00:00Z", "cursor": "a", "steps": 1}}'
-    assert not walk(CrawlState.model_validate_json(kept)).unread
+    assert walk(CrawlState.model_validate_json(kept)).unread == 0
 
 
 def test_an_unfinished_increment_gives_way_to_an_audit() -> None:
