@@ -102,7 +102,7 @@ def _change(registry: SampleRegistry, item: Item, number: int) -> None:
         registry.edit(name, version, {**server, "description": f"Edited, and now number {number}"})
     elif kind < 9:
         deleted = item["_meta"]["io.modelcontextprotocol.registry/official"]["status"] == "deleted"
-        registry.set_status(name, version, "active" if deleted else "deleted", f"Change {number}")
+        registry.set_status(name, version, "active" if deleted else "deleted", None if deleted else f"Change {number}")
     else:
         registry.publish({**server, "name": f"io.github.bench/tool-{number}"})
 
