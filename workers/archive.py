@@ -21,9 +21,11 @@ _ZSTD = b"\x28\xb5\x2f\xfd"
 
 @contextmanager
 def writing(path: str, *, compressed: bool) -> Iterator[Callable[[bytes], object]]:
-    """Writes a file that takes its name once it is whole. Raises ConfigurationError where it cannot be written."""
+    """Writes a file that takes its name once it is whole, or into a pipe. Raises ConfigurationError where it cannot be
+    written.
+    """
     with ExitStack() as stack:
-        out = sys.stdout.buffer if path == STANDARD else stack.enter_context(_whole(Path(path)))
+        out = stack.enter_context(_stdout() if path == STANDARD else _opened(Path(os.path.realpath(path))))
         if compressed:
             packed = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).stream_writer(out, closefd=False)
             out = cast(IO[bytes], stack.enter_context(packed))
@@ -48,6 +50,11 @@ def lines(path: str) -> Iterator[bytes]:
             raise ImportRefused(f"{named(path)} is damaged: {error}. Export again, or take another copy.") from error
 
 
+def read_twice(path: str) -> bool:
+    """Whether what was read of it once can be read again: it is a file, and no pipe."""
+    return path != STANDARD and (Path(path).is_file() or not Path(path).exists())
+
+
 def named(path: str) -> str:
     """What to call it in a sentence."""
     return "What stdin brings" if path == STANDARD else path
@@ -62,6 +69,33 @@ def _unpacked(found: IO[bytes]) -> IO[bytes]:
 
 
 @contextmanager
+def _stdout() -> Iterator[IO[bytes]]:
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise  # who read it has had enough
+    except OSError as error:
+        # What did not go there is not to be tried again when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise ConfigurationError(f"stdout cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """A file, or what else has that name, such as a pipe."""
+    try:
+        if path.exists() and not path.is_file():
+            with path.open("wb") as out:
+                yield out
+        else:
+            with _whole(path) as out:
+                yield out
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+@contextmanager
 def _whole(path: Path) -> Iterator[IO[bytes]]:
     """A file under another name, which takes its own when all went well, and is gone otherwise."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
@@ -71,7 +105,5 @@ def _whole(path: Path) -> Iterator[IO[bytes]]:
             out.flush()
             os.fsync(out.fileno())
         beside.replace(path)
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
     finally:
         beside.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -152,3 +153,44 @@ def test_every_line_is_what_events_prints(home: Home, tmp_path: Path) -> None:
     file = tmp_path / "log.ndjson"
     home.run("export", str(file))
     assert [json.loads(line) for line in file.read_text().splitlines()[1:-1]] == home.events()
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(home: Home, tmp_path: Path) -> None:
+    home.crawl("--max-pages", "1")
+    os.mkfifo(pipe := tmp_path / "pipe")
+    end = os.open(pipe, os.O_RDWR)  # so that nobody waits for the other end
+    with open(end, "rb", buffering=0) as read:
+        assert home.run("export", str(pipe)).status == 0
+        assert pipe.is_fifo()
+        assert read.read(2**16).count(b"\n") == len(home.events()) + 2
+
+
+def test_a_link_is_followed_and_stays(home: Home, file: str) -> None:
+    home.crawl("--max-pages", "1")
+    link = Path(f"{file}.link.zst")
+    link.symlink_to(file)
+    assert home.run("export", str(link)).status == 0
+    assert link.is_symlink()
+    assert home.run("import", file).status == 0
+
+
+def test_what_can_be_read_once_is_imported_as_stdin_is(home: Home, file: str) -> None:
+    home.crawl("--max-pages", "1")
+    exported = home.run("export", file, "--json").object
+    moved(home)
+    read, write = os.pipe()
+    with open(read, "rb"), open(write, "wb") as pipe:  # as a shell's <(...)
+        pipe.write(Path(file).read_bytes())
+        pipe.close()
+        assert home.run("import", f"/dev/fd/{read}", "--json").object["digest"] == exported["digest"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("flag", ["--zstd", "--no-zstd"])
+def test_a_full_disk_is_a_sentence(home: Home, flag: str) -> None:
+    home.crawl("--max-pages", "1")
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [PROGRAM, "export", flag], cwd=home.folder, stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (ran.returncode, ran.stderr) == (2, b"stdout cannot be written: No space left on device.\n")
