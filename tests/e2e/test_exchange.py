@@ -3,17 +3,22 @@
 import json
 import sqlite3
 import sys
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
 
+from indexer import publish
+from indexer.database import Database
+from indexer.migrations import migrate
 from tests import readme
-from tests.e2e.celery_processes import beat, running, worker
+from tests.conftest import made
+from tests.e2e.celery_processes import Running, beat, running, worker
 from tests.e2e.conftest import Home, item, items, server
+from tests.indexer.made import appended, log, observed, record, status_changed
 from tests.reading import Reader, reading
-from tests.servers import LOOPBACK, free_port, wait_until
+from tests.servers import LOOPBACK, RabbitServer, RedisServer, Server, free_port, wait_until
 from workers.sample.serve import SampleServer
 
 Json = dict[str, Any]
@@ -89,22 +94,60 @@ def copied(home: Home) -> dict[tuple[str, str], tuple[bool, Any]]:
         return {}
     with closing(sqlite3.connect(path)) as copy:
         rows = copy.execute("SELECT key, version, listed, record FROM versions").fetchall()
-    return {(key, json.loads(version)): (bool(listed), json.loads(record)) for key, version, listed, record in rows}
+    return {
+        (key, json.loads(version)): (bool(listed), json.loads(text or "null")) for key, version, listed, text in rows
+    }
+
+
+@contextmanager
+def copying(home: Home) -> Iterator[Running]:
+    """The README's program, which reads."""
+    (program,) = (step.command for step in readme.steps() if step.file == "keep_copy.py")
+    (home.folder / "keep_copy.py").write_text(program)
+    with running(home, "copy", [sys.executable, "keep_copy.py"]) as one:
+        wait_until(lambda: one.says("reading"))
+        yield one
 
 
 def test_the_copy_of_the_readme_survives_being_killed(home: Home, serve: Serve, rabbitmq_url: str) -> None:
-    (program,) = (step.command for step in readme.steps() if step.file == "keep_copy.py")
-    (home.folder / "keep_copy.py").write_text(program)
     before = items(40)
     after = [item({**server(number), "title": "New"}) for number in range(20)] + before[20:] + [item(server(99))]
     wanted = {(one["server"]["name"], "1.0.0"): (True, one["server"]) for one in after}
     home.set(BROKER_URL=rabbitmq_url)
     home.watch(official=serve(before).url)
-    with running(home, "copy", [sys.executable, "keep_copy.py"]) as one:
-        wait_until(lambda: one.says("reading"))
+    with copying(home):
         home.crawl()
         wait_until(lambda: copied(home))
     home.watch(official=serve(after).url)
     home.crawl("--audit")
-    with running(home, "copy", [sys.executable, "keep_copy.py"]):
+    with copying(home):
         wait_until(lambda: copied(home) == wanted)
+
+
+@pytest.mark.parametrize("kind", [RabbitServer, RedisServer])
+def test_the_copy_of_the_readme_outlives_its_broker(home: Home, serve: Serve, kind: type[Server]) -> None:
+    registry = serve(items(3))
+    home.watch(official=registry.url)
+    with made(kind) as broker:
+        home.set(BROKER_URL=broker.url)
+        with copying(home) as one:
+            home.crawl()
+            wait_until(lambda: len(copied(home)) == 3)
+            broker.kill()
+            broker.start()
+            wait_until(lambda: one.log.read_text().count("reading") == 2)
+            registry.registry.publish(server(9))
+            home.crawl()
+            wait_until(lambda: len(copied(home)) == 4)
+
+
+def test_the_copy_of_the_readme_takes_what_comes_late(home: Home, broker_url: str) -> None:
+    database = Database(f"sqlite:///{home.folder / 'log.sqlite'}")
+    migrate(database)
+    appended(database, observed(record("com.example/late")), status_changed(record("com.example/late")))
+    first, then = log(database)
+    database.close()
+    with copying(home), publish.exchange(broker_url) as send:
+        send([then, first])  # as on Redis, where what a killed reader had comes back later
+        wait_until(lambda: ("com.example/late", "1.0.0") in copied(home))
+        wait_until(lambda: copied(home)["com.example/late", "1.0.0"] == (True, record("com.example/late")))
