@@ -93,9 +93,16 @@ class CrawlState(BaseModel):
 
 
 def by_clock(state: CrawlState, now: datetime) -> CrawlState:
-    """The state with what lies ahead of now as long ago: a clock noted it that has been put back since."""
+    """The state with what lies ahead of now as long ago: a clock noted it that has been put back since. A mark that was
+    taken from that clock alone is none.
+    """
     ahead = [name for name in _TIMES if (time := getattr(state, name)) is not None and time > now + CLOCK_SLACK]
-    return state.model_copy(update=dict.fromkeys(ahead, LONG_AGO)) if ahead else state
+    if not ahead:
+        return state
+    changed: dict[str, Any] = dict.fromkeys(ahead, LONG_AGO)
+    if state.clock_ahead is None and "completed_at" in ahead:
+        changed["mark"] = None
+    return state.model_copy(update=changed)
 
 
 def asked_at(state: CrawlState, address: str) -> CrawlState:

@@ -84,10 +84,11 @@ def record_page(
     span = absence.span_of(walk, places, last=last)
     compared = _compare_with_held(connection, lease.source, seen, span, older_counts=walk.mode == "audit")
     unidentified = quarantine.unidentified(page)
-    quarantined = quarantine.meet(connection, lease.source, unidentified, walk=walk.started_at)
+    began = (state.aside or walk).started_at  # what an increment meets that an audit gave way to, is listed to that one
+    quarantined = quarantine.meet(connection, lease.source, unidentified, walk=began)
     appended = _append(connection, lease.source, compared, quarantined, at=at, crawl=state.crawl)
     if quarantined and appended is not None:
-        quarantine.keep(connection, appended, walk=walk.started_at)
+        quarantine.keep(connection, appended, walk=began)
 
     walk = absence.compare(connection, lease.source, state, places, span=span, others=compared.others)
     walk = _counted(walk, len(seen), compared, state.mark)

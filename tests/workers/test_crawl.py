@@ -37,7 +37,7 @@ from indexer.walks import MOST_UNREAD, OVERLAP
 from schemas.about import OFFICIAL
 from schemas.events import AnyEvent, Counts, CrawlCompleted, CrawlFailed, CrawlStarted, ListingEvent
 from schemas.names import Cursor, Position, SourceName
-from schemas.observations import Observation, Page
+from schemas.observations import Observation, Page, Unidentified
 from tests.indexer import made
 from tests.servers import wait_until
 from workers.crawl import Crawl
@@ -317,6 +317,29 @@ def test_a_clock_that_was_put_back_does_not_keep_an_audit_away(crawls: Crawls) -
     assert crawls.run(nothing()).mode == "incremental"
 
 
+def test_a_mark_of_a_clock_that_was_put_back_is_not_asked_from(crawls: Crawls) -> None:
+    """Else nobody asks for what changed in between, and the next audit calls it missed."""
+    crawls.run(FakeSource(three()))
+    crawls.now += 5 * HOUR
+    crawls.run(FakeSource({None: page(served_at=None)}))  # nor does the source tell the time
+    crawls.now -= 4 * HOUR
+    source = FakeSource({None: page(1, 2, 3, 4, 5, 6, 9)})
+    outcome = crawls.run(source)
+    assert (outcome.mode, outcome.missed, source.asked) == ("audit", 0, [(None, None)])
+    crawls.now += HOUR
+    assert crawls.run(nothing()).mode == "incremental"
+
+
+def test_a_mark_by_the_sources_own_clock_outlives_ours(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()))
+    crawls.now += 5 * HOUR
+    crawls.run(nothing())
+    crawls.now -= 4 * HOUR
+    source = FakeSource({None: page(9)})
+    assert crawls.run(source).mode == "incremental"
+    assert source.asked == [(START - OVERLAP, None)]
+
+
 def test_increments_go_on_while_audits_fail(crawls: Crawls) -> None:
     crawls.run(FakeSource(three()))
     stuck = FakeSource({**three(), "c": SourceUnavailable("504")})
@@ -335,6 +358,21 @@ def test_increments_go_on_while_audits_fail(crawls: Crawls) -> None:
     assert (outcome.mode, outcome.status, well.cursors) == ("audit", "completed", ["c"])
     assert (outcome.missed, outcome.counts.withdrawn) == (0, 0)
     assert crawls.state.mark == mark  # the increment's, which began later
+
+
+def test_what_an_increment_meets_before_an_audit_goes_on_stays_in_quarantine(crawls: Crawls) -> None:
+    odd = Unidentified({}, "the record has no name", {})
+    shown = {**three(), None: Page((seen(1), odd), Cursor("b"), START)}
+    crawls.run(FakeSource(shown))
+    crawls.now += 8 * DAY
+    crawls.hourly(FakeSource({**shown, "c": SourceUnavailable("504")}))
+    crawls.now += HOUR / 4
+    assert crawls.hourly(FakeSource({None: Page((odd,), None, START)})).mode == "incremental"
+    crawls.now += HOUR / 4
+    assert crawls.hourly(FakeSource(shown)).mode == "audit"
+    assert "record.released" not in crawls.of_crawls
+    crawls.now += HOUR / 4
+    assert (crawls.run(FakeSource(three()), audit=True).mode, crawls.of_crawls[-2]) == ("audit", "record.released")
 
 
 def test_increments_go_on_while_audits_are_refused(crawls: Crawls) -> None:
