@@ -118,16 +118,14 @@ def cannot_tell(connection: Connection, source: SourceName, place: ListingSlot) 
 
 def surely_there(connection: Connection, source: SourceName, *, deleted: bool) -> ListingSlot | None:
     """A version that is listed, a `deleted` one or not, and no candidate: who does not have that one when asked for it
-    cannot be asked.
+    cannot be asked. One that has an address of its own everywhere, if there is any.
     """
     doubtful = select(literal(1)).where(
         CANDIDATES.c.source == source, CANDIDATES.c.key == HELD.c.key, CANDIDATES.c.slot == HELD.c.slot
     )
-    query = select(HELD.c.key, HELD.c.slot).where(
-        _listed(source, deleted=deleted), HELD.c.slot != "", ~doubtful.exists()
-    )
-    row = connection.execute(query.order_by(HELD.c.key, HELD.c.slot).limit(1)).one_or_none()
-    return None if row is None else (row.key, row.slot)
+    there = and_(_listed(source, deleted=deleted), HELD.c.slot != "", ~doubtful.exists())
+    usual = [~part.contains("\u241b") & part.not_in((".", "..", "latest")) for part in (HELD.c.key, HELD.c.slot)]
+    return _first(connection, and_(there, *usual)) or _first(connection, there)
 
 
 def withdraw(connection: Connection, source: SourceName, places: Sequence[ListingSlot], *, reason: str) -> list[Write]:
@@ -168,9 +166,15 @@ def _last_names(connection: Connection, source: SourceName, keys: Collection[Lis
     return {streams[row.stream]: read_json(row.data).get("name") for row in rows}
 
 
+def _first(connection: Connection, which: ColumnElement[bool]) -> ListingSlot | None:
+    query = select(HELD.c.key, HELD.c.slot).where(which).order_by(HELD.c.key, HELD.c.slot)
+    row = connection.execute(query.limit(1)).one_or_none()
+    return None if row is None else (row.key, row.slot)
+
+
 def _listed(source: SourceName, *, deleted: bool) -> ColumnElement[bool]:
     listed = and_(HELD.c.source == source, HELD.c.withdrawn.is_(False))
-    return listed if deleted else and_(listed, HELD.c.about.not_like(f"{DELETED}%"))
+    return listed if deleted else and_(listed, *(HELD.c.about.not_like(f"{begins}%") for begins in DELETED))
 
 
 def _listed_in(source: SourceName, span: Span, *, deleted: bool) -> Select[Any]:

@@ -58,8 +58,8 @@ def as_held(seen: Observation) -> Held:
     return Held(seen.digest, about_text(seen.about), seen.about.updated_at, withdrawn=False)
 
 
-DELETED = '["deleted",'
-"""How the `about_text` of a deleted version begins."""
+DELETED = ('["deleted",', ' ["deleted",')
+"""How the `about_text` of a deleted version begins; the second where only the standard library writes its message."""
 
 
 def is_deleted(held: Held) -> bool:

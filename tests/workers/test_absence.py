@@ -40,7 +40,8 @@ Version = tuple[str, str]
 
 
 def seen(version: Version, status: str = "active") -> Observation:
-    meta = {OFFICIAL: {"status": status, "updatedAt": "2026-08-01T00:00:00Z"}}
+    message = None if status == "active" else f"{status} \ud800"  # what only the standard library writes
+    meta = {OFFICIAL: {"status": status, "statusMessage": message, "updatedAt": "2026-08-01T00:00:00Z"}}
     return made.seen({"name": version[0], "version": version[1]}, meta)
 
 
@@ -174,6 +175,18 @@ def test_what_is_there_when_asked_for_stays_with_what_it_says_of_itself(watched:
     assert (watched.withdrawn, watched.left_over) == ([], 0)
 
 
+def test_what_is_known_to_be_deleted_is_not_missing_where_a_source_does_not_list_that(watched: Watched) -> None:
+    watched.upstream.listed = tools(*range(10))
+    watched.audit()
+    watched.upstream.hidden = {tools(9)[0]: "deleted"}
+    watched.upstream.listed = tools(*range(9))
+    assert watched.audit().counts.status_changed == 1
+    watched.traits = replace(REGISTRY, lists_deleted=False)
+    watched.upstream.looked_for.clear()
+    assert watched.audit().status == "completed"
+    assert (watched.upstream.looked_for, watched.withdrawn) == ([], [])
+
+
 def test_what_is_listed_in_a_form_that_cannot_be_kept_is_listed(watched: Watched) -> None:
     watched.upstream.listed = tools(*range(10))
     watched.audit()
@@ -236,6 +249,16 @@ def test_where_it_cannot_be_asked_for_the_next_complete_walk_decides(watched: Wa
     watched.audit()
     assert watched.held == tools(*range(9))
     assert watched.left_over == 0
+
+
+def test_a_version_without_an_address_does_not_say_that_no_other_has_one(watched: Watched) -> None:
+    """One name or version that nobody can be asked for comes first, and all others can be."""
+    odd = [("..", "1.0.0"), ("a\x00", "1.0.0"), ("b", "\ud800"), ("c", "latest")]
+    watched.upstream.listed = [*odd, *tools(*range(10))]
+    watched.audit()
+    watched.upstream.listed = [*odd, *tools(*range(9))]
+    assert watched.audit().counts.withdrawn == 1
+    assert watched.upstream.looked_for == tools(0, 9)
 
 
 def test_a_source_that_does_not_answer_a_second_look_is_asked_again(watched: Watched) -> None:
