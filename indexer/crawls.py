@@ -112,6 +112,11 @@ def asked_at(state: CrawlState, address: str) -> CrawlState:
     return state.model_copy(update={"address": address, "walk": None, "aside": None, "mark": None, "unordered": False})
 
 
+def audit_at(state: CrawlState, audit_every: timedelta) -> datetime | None:
+    """When everything is to be walked again; None before the first full walk, or where that is never."""
+    return None if state.full_at is None or audit_every == timedelta.max else state.full_at + audit_every
+
+
 def begin(
     state: CrawlState, *, crawl: CrawlId, at: datetime, audit: bool, supports_since: bool, relieve: bool = False
 ) -> tuple[CrawlState, bool]:

@@ -35,6 +35,8 @@ _LAST = (datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC) - _EPOCH) // _MICROSEC
 class About(NamedTuple):
     """A version's status and times, as its registry tells them; None for what it does not tell. Times in microseconds
     since 1970.
+
+    All but the last is what a version is compared by: with one more field each differs from what is held, once.
     """
 
     status: Status
@@ -43,7 +45,7 @@ class About(NamedTuple):
     updated_at: int | None
     status_changed_at: int | None
     is_latest: bool | None
-    """Stands last, for it flips by itself: what is compared is the rest."""
+    """Stands last, for it flips by itself."""
 
 
 def read_about(meta: Any) -> About:

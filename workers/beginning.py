@@ -32,7 +32,8 @@ def begun(
     every, audit_every = intervals
     overdue = state.completed_at is not None and at - state.completed_at >= every
     relieve = overdue and not audit
-    audit = audit or (state.full_at is not None and at - state.full_at >= audit_every)
+    audit_at = crawls.audit_at(state, audit_every)
+    audit = audit or (audit_at is not None and at >= audit_at)
     state, new = crawls.begin(
         crawls.asked_at(state, traits.address),
         crawl=CrawlId(uuid.uuid4().hex),

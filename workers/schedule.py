@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from indexer.crawls import CLOCK_SLACK, CrawlState, by_clock
+from indexer.crawls import CLOCK_SLACK, CrawlState, audit_at, by_clock
 from indexer.scheduling import Scheduled
 from workers.sources_file import SourceConfig, interval_text
 
@@ -46,9 +46,10 @@ def due(config: SourceConfig, state: CrawlState, scheduled: Scheduled, now: date
     if state.completed_at is None:
         return Due(datetime.min.replace(tzinfo=scheduled.asked_at.tzinfo), "it was never crawled to its end")
     increment = Due(state.completed_at + interval(config, state) + jitter(config), _pace(config, state))
-    if state.full_at is None:
+    everything = audit_at(state, config.audit_every)
+    if everything is None:
         return increment
-    audit = Due(state.full_at + config.audit_every + jitter(config), f"audit every {interval_text(config.audit_every)}")
+    audit = Due(everything + jitter(config), f"audit every {interval_text(config.audit_every)}")
     return min(increment, audit, key=lambda one: one.at)
 
 
