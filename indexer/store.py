@@ -67,30 +67,35 @@ def append(
     revisions = (
         last_revisions(connection, streams) if known is None else {s: known.get(s, Revision(0)) for s in streams}
     )
-    records: dict[RecordId, str] = {}
     events: list[Recorded] = []
-    rows: list[sql.Row] = []
-    recorded_at, size = to_micros(at), 0
     for stream, event, valid in writes:
         position = Position(position + 1)
         revision = revisions[stream] = Revision(revisions[stream] + 1)
         events.append(Recorded(position, stream, revision, at, crawl, event, valid))
-        data, record = event_data(event), None
-        if isinstance(event, WithRecord):
-            record = record_id(server_name(event), event.digest)
-            raw = ascii_json(data.pop("record"))
-            kept = BLANK if data.pop("redacted") else raw  # which says it where it is read
-            records[record] = min(kept, records.get(record, kept))
-        text_ = ascii_json(data)
-        rows.append((position, stream, revision, event.type, recorded_at, crawl, record, text_))
-        size += len(text_)
+    rows, records = _rows(events)
     # The same record may come with its keys in another order. Which one stays must not depend on who was first.
     sql.insert_smaller_whole(connection, RECORDS, list(records.items()))
     sql.upsert_whole(connection, STREAMS, list(revisions.items()))
     sql.append(connection, EVENTS, rows)
     if redacted := [write.event.digest for write in writes if isinstance(write.event, DecisionRedacted)]:
         blank(connection, redacted)
-    return Appended(position, events, size + sum(map(len, records.values())))
+    return Appended(position, events, sum([len(row[-1]) for row in rows]) + sum(map(len, records.values())))
+
+
+def _rows(events: Sequence[Recorded]) -> tuple[list[sql.Row], dict[RecordId, str]]:
+    """The rows of some events, and the texts of their raw records apart from them."""
+    rows: list[sql.Row] = []
+    records: dict[RecordId, str] = {}
+    recorded_at = to_micros(events[0].recorded_at)  # they are appended at one time
+    for position, stream, revision, _, crawl, event, _ in events:
+        data, record = event_data(event), None
+        if isinstance(event, WithRecord):
+            record = record_id(server_name(event), event.digest)
+            raw = ascii_json(data.pop("record"))
+            kept = BLANK if data.pop("redacted") else raw  # which says it where it is read
+            records[record] = min(kept, records.get(record, kept))
+        rows.append((position, stream, revision, event.type, recorded_at, crawl, record, ascii_json(data)))
+    return rows, records
 
 
 def last_position(connection: Connection) -> Position:
