@@ -66,7 +66,7 @@ def begin(
     assert walk is not None, "it has just begun"
     if not walk.complete:
         return state
-    candidates.begin_walk(connection, source, complete=state.complete)
+    candidates.forget_unfinished(connection, source, complete=state.complete)
     held = candidates.listed(connection, source, deleted=lists_deleted)
     compares = listing_is_complete and held > 0
     begun = walk.model_copy(update={"held": held, "compares": compares, "lists_deleted": lists_deleted})
@@ -117,7 +117,7 @@ def settle(connection: Connection, source: SourceName, state: CrawlState) -> Cra
     if state.unordered:
         candidates.keep_unnoted(connection, source, walk=walk.number, deleted=walk.lists_deleted)
     elif not walk.ordered:  # what it passed over may have stood elsewhere: the next one notes what it sees
-        candidates.begin_walk(connection, source, complete=state.complete)
+        candidates.forget_unfinished(connection, source, complete=state.complete)
         return state
     unseen, twice = candidates.end_walk(connection, source, walk=walk.number, complete=state.complete)
     if not unseen:

@@ -41,7 +41,7 @@ def listed(connection: Connection, source: SourceName, *, deleted: bool) -> int:
     return connection.scalar(select(func.count()).select_from(HELD).where(_listed(source, deleted=deleted))) or 0
 
 
-def begin_walk(connection: Connection, source: SourceName, *, complete: int) -> None:
+def forget_unfinished(connection: Connection, source: SourceName, *, complete: int) -> None:
     """Forgets what complete walks noted that were never completed; `complete` is the last one that was."""
     _forget(connection, source, CANDIDATES.c.first_walk > complete)
     connection.execute(delete(SEEN).where(SEEN.c.source == source))

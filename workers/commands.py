@@ -15,6 +15,7 @@ from indexer.errors import (
     LeaseLost,
     McpIndexerError,
 )
+from indexer.projections.checkpoints import DOCUMENTS
 from indexer.scheduling import pause, read_schedule
 from indexer.search import SearchIndex
 from indexer.store import last_position
@@ -214,7 +215,7 @@ def _crawled(wiring: Wiring, outcomes: list[Outcome], error: str | None) -> Craw
         except (IndexUnavailable, IndexRefused) as refused:
             error = str(refused)
     with wiring.database.read() as connection:
-        lag = next(one["lag"] for one in queries.projections(connection) if one["name"] == "documents")
+        lag = next(one["lag"] for one in queries.projections(connection) if one["name"] == DOCUMENTS)
         position = last_position(connection)
     return Crawled(outcomes, position, wiring.settings.index, documents, lag, error)
 

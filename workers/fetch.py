@@ -137,8 +137,8 @@ class Fetcher:
         return self._patiently(self._targets.crawled(url, params), self._reader.json)
 
     def skim(self, url: str, params: Params = ()) -> Skimmed:
-        """The one record that a page at such an address holds, passed through and not read; to be asked for where
-        `get_json` found it too large. Raises as `get_json` does.
+        """The one record that a registry's page at such an address holds, passed through and not read; to be asked for
+        where `get_json` found it too large. Raises as `get_json` does.
         """
         return self._patiently(self._targets.configured(url, params), self._reader.skimmed)
 

@@ -1,5 +1,6 @@
 """A page that one record fills which is too large to be read: passed through in pieces, so that a walk steps over it.
 
+A page is one as registries write it: a list under `servers`, with `metadata` before or after it, and nothing else.
 Nothing of it is held but its edges. Between them lies the record: its beginning is kept, all of it is counted and
 hashed. That it is one record is seen by its brackets: where an upstream ignores the limit, a page is no record.
 """

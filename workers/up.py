@@ -19,7 +19,7 @@ from workers.broker import check_broker
 from workers.terminal import say
 from workers.wiring import Wiring
 
-FAILED, INTERRUPTED = 1, 130
+INTERRUPTED = 130
 _TICK = 0.2
 _PR_SET_PDEATHSIG = 1
 

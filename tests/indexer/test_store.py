@@ -173,7 +173,7 @@ def test_a_transaction_that_fails_leaves_no_trace(database: Database) -> None:
     assert appended(database, observed(record("com.example/b"))) == 2
 
 
-def test_a_record_is_kept_once_by_its_digest(database: Database) -> None:
+def test_a_record_is_kept_once_of_a_server(database: Database) -> None:
     one, same, other = record(title="a", websiteUrl="b"), record(websiteUrl="b", title="a"), record(title="c")
     appended(database, observed(one), changed(other))
     appended(database, changed(same), returned(one))
@@ -375,7 +375,7 @@ def test_readers_skip_nothing_while_writers_append_side_by_side(database_url: st
             assert len(revisions) >= 12
 
 
-def test_positions_may_have_gaps(database: Database) -> None:
+def test_a_gap_between_positions_is_read_over(database: Database) -> None:
     appended(database, *(observed(record(version=str(number))) for number in range(5)))
     with database.write() as connection:
         connection.execute(delete(EVENTS).where(EVENTS.c.position.in_([2, 3])))
