@@ -51,40 +51,49 @@ class Audited(BaseModel):
 
 
 class CrawlState(BaseModel):
-    """Where a source stands.
-
-    `address` is where it was asked last, `crawl` the crawl under way, `walk` the walk that is not complete, `aside` one
-    that lets an increment come first, `mark` the time the next increment asks from, `full_at` the start of the last
-    complete walk of everything, `lasted` the seconds it took, `last_mode` what the last crawl was, `changed_at` when a
-    crawl last found news, `failures` how many failed in a row, the last one at `failed_at`, after
-    which the source wants to rest until `rests_until`. `walks` counts its walks,
-    `complete` is the number of the last complete walk of everything. `unordered` says that it was seen to list in no
-    order of places, `candidates` whether versions wait for a second look. `clock_ahead` are the seconds that the
-    upstream's clock was ahead of ours when it was last asked; None where it tells no time.
-    """
+    """Where a source stands."""
 
     model_config = ConfigDict(frozen=True)
 
     address: str = ""
+    """Where it was asked last."""
+    clock_ahead: float | None = None
+    """The seconds that the upstream's clock was ahead of ours when it was last asked; None where it tells no time."""
+    unordered: bool = False
+    """Whether it was seen to list in no order of places."""
+
     crawl: CrawlId | None = None
+    """The crawl under way."""
     walk: Walk | None = None
+    """The walk that is not complete."""
     aside: Walk | None = None
+    """One that lets an increment come first."""
+    walks: int = 0
+    """How many there were."""
+
     mark: datetime | None = None
-    full_at: datetime | None = None
+    """The time the next increment asks from."""
+    last_mode: Mode | None = None
+    """What the last crawl was."""
     completed_at: datetime | None = None
     changed_at: datetime | None = None
-    last_mode: Mode | None = None
+    """When a crawl last found news."""
     failures: int = 0
+    """How many crawls failed in a row, the last one at `failed_at`."""
     failed_at: datetime | None = None
     rests_until: datetime | None = None
-    walks: int = 0
+    """Until when the source wants to rest after that."""
+
     complete: int = 0
+    """The number of the last complete walk of everything."""
+    full_at: datetime | None = None
+    """When that began."""
     lasted: float = 0.0
-    unordered: bool = False
+    """The seconds that it took."""
     candidates: bool = False
+    """Whether versions wait for a second look."""
     parked: Parked | None = None
     audited: Audited | None = None
-    clock_ahead: float | None = None
 
     @property
     def failed(self) -> bool:

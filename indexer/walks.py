@@ -40,39 +40,48 @@ class Settling(BaseModel):
 
 
 class Walk(BaseModel):
-    """A walk that has begun: what it asks for, and how far it is. `mark` is the next increment's once it completes.
-
-    `number` tells it from the source's others. `counts` are those of the crawl under way; `met` says whether a crawl
-    before it met any record on this walk. Of a complete one `held` is how many versions were listed when it began,
-    `compares` whether what it does not see of them is a candidate, `lists_deleted` whether it sees those that are
-    deleted, `after` the last place that it saw, `ordered` whether it met them in the order of their places so far,
-    `settling` what is left to do at its end, and `overtaken` whether an increment came before it since it began.
-    `unread` is how many crawls failed at this cursor, for they could not read the page.
-    """
+    """A walk that has begun: what it asks for, how far it is, and what it came to."""
 
     model_config = ConfigDict(frozen=True)
 
     mode: Mode
     started_at: datetime
     number: int = 0
+    """Tells it from the source's others."""
     since: datetime | None = None
-    cursor: Cursor | None = None
     mark: datetime | None = None
+    """The next increment's once it completes."""
+
+    cursor: Cursor | None = None
+    steps: int = 0
+    """How many pages it has had."""
+    remembered: Cursor | None = None
+    """A cursor of before, by which a circle is seen."""
+    unread: int = 0
+    """How many crawls failed at this cursor, for they could not read the page."""
+    overtaken: bool = False
+    """Whether an increment came before it since it began."""
+
     counts: Counts = Counts()
+    """Those of the crawl under way; so are `seconds`, `missed` and `silent`."""
     seconds: float = 0.0
     missed: int = 0
     silent: int = 0
-    remembered: Cursor | None = None
-    steps: int = 0
     met: bool = False
+    """Whether a crawl before this one met any record on this walk."""
+
     held: int = 0
+    """How many versions were listed when a complete walk began."""
     compares: bool = False
+    """Whether what it does not see of them is a candidate."""
     lists_deleted: bool = True
+    """Whether it sees those that are deleted."""
     after: tuple[ListingKey, Slot] | None = None
+    """The last place that it saw."""
     ordered: bool = True
+    """Whether it met them in the order of their places so far."""
     settling: Settling | None = None
-    overtaken: bool = False
-    unread: int = 0
+    """What is left to do at its end."""
 
     @property
     def complete(self) -> bool:
