@@ -105,5 +105,9 @@ class ExchangeUnavailable(McpIndexerError):
     """The exchange cannot be published to; the log keeps what it has not seen."""
 
 
+class OutputLost(McpIndexerError):
+    """What a command prints, or the file that it writes, cannot be written to its end."""
+
+
 class ImportRefused(McpIndexerError):
     """What was to be imported is no whole export, or does not go with the log that is there."""

@@ -1,31 +1,38 @@
 """Files of an export: compressed or not, whole or not there at all, `-` for stdin and stdout."""
 
+import errno
 import io
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, cast
 
 import zstandard
 
-from indexer.errors import ConfigurationError, ImportRefused
+from indexer.errors import ConfigurationError, ImportRefused, OutputLost
+from workers import terminal
 
 STANDARD = "-"
 LEVEL = 6
 LONGEST_LINE = 64 * 2**20
 CHUNK = 2**17
+_ENDED_EARLY = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE)
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 @contextmanager
 def writing(path: str, *, compressed: bool) -> Iterator[Callable[[bytes], object]]:
-    """Writes a file that takes its name once it is whole, or into a pipe. Raises ConfigurationError where it cannot be
-    written.
+    """Writes a file that takes its name once it is whole; a device or a pipe is written into. Raises ConfigurationError
+    where it cannot be written, OutputLost where that ended in the middle.
     """
     with ExitStack() as stack:
-        out = stack.enter_context(_stdout() if path == STANDARD else _opened(Path(os.path.realpath(path))))
+        if path == STANDARD:
+            out: IO[bytes] = stack.enter_context(terminal.stdout()).buffer
+        else:
+            stack.enter_context(_sentences(path))
+            out = stack.enter_context(_opened(Path(path)))
         if compressed:
             packed = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).stream_writer(out, closefd=False)
             out = cast(IO[bytes], stack.enter_context(packed))
@@ -45,7 +52,9 @@ def lines(path: str) -> Iterator[bytes]:
                     raise ImportRefused(f"{named(path)} has a line of more than {LONGEST_LINE >> 20} MiB: no export.")
                 yield line
         except OSError as error:
-            raise ConfigurationError(f"{named(path)} cannot be read: {error.strerror}.") from error
+            raise ConfigurationError(
+                f"{named(path)} cannot be read: {error.strerror}; name a file that `mcp-indexer export` wrote."
+            ) from error
         except zstandard.ZstdError as error:
             raise ImportRefused(f"{named(path)} is damaged: {error}. Export again, or take another copy.") from error
 
@@ -68,31 +77,11 @@ def _unpacked(found: IO[bytes]) -> IO[bytes]:
     return io.BufferedReader(cast(io.RawIOBase, reader), CHUNK)
 
 
-@contextmanager
-def _stdout() -> Iterator[IO[bytes]]:
-    try:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise  # who read it has had enough
-    except OSError as error:
-        # What did not go there is not to be tried again when the process ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise ConfigurationError(f"stdout cannot be written: {error.strerror}.") from error
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """A file, or what else has that name, such as a pipe."""
-    try:
-        if path.exists() and not path.is_file():
-            with path.open("wb") as out:
-                yield out
-        else:
-            with _whole(path) as out:
-                yield out
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.") from error
+def _opened(path: Path) -> AbstractContextManager[IO[bytes]]:
+    """What is to be written; a device or a pipe itself, for no file may take its place."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        return path.open("wb")
+    return _whole(path.resolve())
 
 
 @contextmanager
@@ -107,3 +96,15 @@ def _whole(path: Path) -> Iterator[IO[bytes]]:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _sentences(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _ENDED_EARLY:
+            why = f"{path} cannot be written to its end: {error.strerror}; make room, or export elsewhere."
+            raise OutputLost(why) from error
+        why = f"{path} cannot be written: {error.strerror}; name a file where you can write."
+        raise ConfigurationError(why) from error

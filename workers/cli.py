@@ -50,17 +50,27 @@ def _options(
 def main() -> None:
     """Runs a command; what was foreseen ends as one sentence on stderr and an exit status."""
     signal.signal(signal.SIGTERM, _terminated)
+    terminal.open_closed()
     spare_loopback()
     # What interrupts a connection while it is closed, or broke it, is told in a sentence; the pool adds its traceback.
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     try:
-        app(prog_name="mcp-indexer")
+        _run()
+    except BrokenPipeError:
+        sys.exit(FAILED)  # who reads has enough, and wants no sentence
     except ConfigurationError as error:
         _end(error, USAGE)
     except Interrupted as error:
         _end(error, INTERRUPTED)
     except McpIndexerError as error:
         _end(error, FAILED)
+
+
+def _run() -> None:
+    try:
+        app(prog_name="mcp-indexer")
+    finally:
+        terminal.flush()
 
 
 def _end(error: McpIndexerError, exit_status: int) -> NoReturn:

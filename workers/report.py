@@ -3,7 +3,6 @@ sentences on stderr. Of sources and their crawls `workers.source_report` prints.
 """
 
 import json
-import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -62,11 +61,6 @@ def event(recorded: Json, *, as_json: bool) -> None:
         recorded["subject"],
         "" if version is None else version,
     )
-
-
-def flush() -> None:
-    """What was printed is to be read now."""
-    sys.stdout.flush()
 
 
 def difference(one: Difference, *, as_json: bool) -> None:

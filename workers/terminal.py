@@ -4,19 +4,21 @@ Text that an upstream wrote is never passed to a terminal as it is: control char
 """
 
 import json
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import repeat
-from typing import Any
+from typing import Any, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from indexer.errors import OutputLost
 from schemas.events import Counts
 
 LINE_SECONDS = 5.0
@@ -35,31 +37,65 @@ def printable(text: object) -> str:
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
 
 
+def open_closed() -> None:
+    """Gives stdin, stdout and stderr that were closed a place: a database would else be opened in theirs."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            handle = os.open(os.devnull, os.O_RDWR)  # the lowest that is free
+            setattr(sys, name, os.fdopen(handle, "w" if number else "r", encoding="utf-8"))
+
+
+@contextmanager
+def stdout() -> Iterator[TextIO]:
+    """Where data goes. Raises OutputLost where it cannot be written; BrokenPipeError where its reader has enough."""
+    try:
+        yield sys.stdout
+    except OSError as error:
+        with suppress(OSError):  # what is left of it would be tried once more at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise OutputLost(f"What was to be printed cannot be written: {error.strerror}; print it elsewhere.") from error
+
+
+def flush() -> None:
+    """What was printed is to be read now."""
+    with stdout() as out:
+        out.flush()
+
+
 def say(sentence: str) -> None:
     """A sentence for the person at the terminal, on stderr, after what was printed before."""
-    sys.stdout.flush()
+    flush()
     sys.stderr.write(printable(sentence) + "\n")
     sys.stderr.flush()
 
 
 def json_out(value: Any) -> None:
     """One JSON value on one line of stdout."""
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
+    with stdout() as out:
+        out.write(json.dumps(value) + "\n")
+        out.flush()
 
 
 def line(*parts: object) -> None:
     """One line of data for people, on stdout."""
-    sys.stdout.write(" ".join(printable(part) for part in parts) + "\n")
+    with stdout() as out:
+        out.write(" ".join(printable(part) for part in parts) + "\n")
 
 
 def table(columns: list[str], rows: list[list[object]]) -> None:
     """Rows for people, on stdout; as a line for each value where the terminal is too narrow for a table of them."""
-    console = Console(file=sys.stdout, markup=False, highlight=False, width=None if sys.stdout.isatty() else 200)
     texts = [["" if value is None else printable(value) for value in row] for row in rows]
+    with stdout() as out:
+        _table(out, columns, texts)
+
+
+def _table(out: TextIO, columns: list[str], texts: list[list[str]]) -> None:
+    console = Console(file=out, markup=False, highlight=False, width=None if out.isatty() else 200)
     *fixed, last = (max(map(cell_len, column)) for column in zip(columns, *texts, strict=True))
     if sum(fixed) + _GAP * len(fixed) + min(last, _FOLDED) > console.width:
-        sys.stdout.write("\n".join(map(_lines, repeat(columns), texts)))
+        out.write("\n".join(map(_lines, repeat(columns), texts)))
         return
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:

@@ -550,3 +550,40 @@ def test_a_record_with_a_name_is_indexed_however_odd_it_is(either: Home, hundred
     assert either.kinds(after=position) == ["crawl.started", "crawl.completed"]
     assert either.run("rebuild").status == 0
     assert either.agrees()
+
+
+# What is printed
+
+PRINTING = ("events", "events --json", "status", "schema", "export", "search  --limit 1", "crawls --json")
+
+
+@pytest.mark.parametrize("command", PRINTING)
+def test_what_cannot_be_printed_is_said_in_a_sentence(home: Home, command: str) -> None:
+    home.crawl()
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [PROGRAM, *command.split(" ")], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    refused(Ran(ran.returncode, "", ran.stderr), 1, "cannot be written: No space left on device")
+
+
+@pytest.mark.parametrize("command", ["events", "schema", "export"])
+def test_who_reads_and_has_enough_ends_a_command_without_a_word(home: Home, command: str) -> None:
+    home.crawl()
+    read, write = os.pipe()
+    os.close(read)
+    ran = subprocess.run([PROGRAM, command], stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (ran.returncode, ran.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["events", "status --json", "crawl", "crawl nobody"])
+def test_a_command_works_where_stdin_stdout_and_stderr_are_closed(home: Home, command: str) -> None:
+    home.crawl("--max-pages", "1")
+
+    def close() -> None:
+        os.closerange(0, 3)
+
+    ran = subprocess.run([PROGRAM, *command.split()], preexec_fn=close, check=False)
+    assert ran.returncode == (2 if "nobody" in command else 0)
+    assert home.agrees()

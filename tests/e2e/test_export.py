@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -139,6 +140,23 @@ def test_a_file_that_cannot_be_used_is_a_sentence(home: Home, tmp_path: Path) ->
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_disk_that_is_full_leaves_what_was_there(home: Home, tmp_path: Path) -> None:
+    home.crawl()
+    file = tmp_path / "log.ndjson"
+    file.write_text("what was there before")
+    ran = subprocess.run(
+        [PROGRAM, "export", file],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000)),
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert f"{file} cannot be written to its end: File too large; make room" in ran.stderr
+    assert file.read_text() == "what was there before"
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_an_export_that_fails_leaves_no_file(home: Home, tmp_path: Path) -> None:
     file = tmp_path / "log.ndjson"
     file.write_text("what was there before")
@@ -193,4 +211,5 @@ def test_a_full_disk_is_a_sentence(home: Home, flag: str) -> None:
         ran = subprocess.run(
             [PROGRAM, "export", flag], cwd=home.folder, stdout=full, stderr=subprocess.PIPE, check=False
         )
-    assert (ran.returncode, ran.stderr) == (2, b"stdout cannot be written: No space left on device.\n")
+    said = b"What was to be printed cannot be written: No space left on device; print it elsewhere.\n"
+    assert (ran.returncode, ran.stderr) == (1, said)

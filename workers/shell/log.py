@@ -36,7 +36,7 @@ def events(
                 report.event(cloud_event(one), as_json=as_json)
                 seen = one.position
                 if follow:
-                    report.flush()
+                    terminal.flush()
         except KeyboardInterrupt as error:
             again = f"mcp-indexer events --after {seen}{' --follow' if follow else ''}"
             raise Interrupted(f"Interrupted; `{again}` goes on from there.") from error
