@@ -79,8 +79,8 @@ def _unpacked(found: IO[bytes]) -> IO[bytes]:
 
 def _opened(path: Path) -> AbstractContextManager[IO[bytes]]:
     """What is to be written; a device or a pipe itself, for no file may take its place."""
-    if path.exists() and not path.is_file() and not path.is_dir():
-        return path.open("wb")
+    if path.exists() and not path.is_file():
+        return path.open("wb")  # which refuses a folder
     return _whole(path.resolve())
 
 

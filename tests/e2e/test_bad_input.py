@@ -409,6 +409,9 @@ def test_a_search_that_cannot_be_made_is_wrong_usage(home: Home, options: tuple[
         (("crawl", "--max-pages", "none"), "--max-pages"),
         (("crawl", "--max-pages", "0"), "--max-pages"),
         (("events", "--after", "-1"), "--after"),
+        (("events", "--after", str(2**63)), "--after"),
+        (("events", "--limit", str(2**63)), "--limit"),
+        (("crawls", "--limit", str(2**63)), "--limit"),
         (("search",), "query"),
         (("search", "x", "--limit", "0"), "--limit"),
         (("sources", "chekc"), "chekc"),
@@ -425,6 +428,11 @@ def test_a_command_that_there_is_not_ends_with_a_sentence_and_the_way_to_help(
     assert "--help" in ran.err
     assert "Traceback" not in ran.err
     assert not (home.folder / "home").exists()
+
+
+def test_a_search_for_what_is_no_text_finds_nothing(home: Home) -> None:
+    home.crawl("--max-pages", "1")
+    assert home.run("search", "\udcff", "--json").object["hits"] == []
 
 
 def test_a_view_that_there_is_not_is_wrong_usage(home: Home) -> None:

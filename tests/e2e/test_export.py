@@ -136,6 +136,7 @@ def test_a_file_that_cannot_be_used_is_a_sentence(home: Home, tmp_path: Path) ->
         ran = home.run(*command)
         assert ran.status == 2
         assert str(tmp_path) in ran.sentence
+    assert home.run("export", "/").sentence.startswith("/ cannot be written: Is a directory")
     assert home.run("import", str(tmp_path / "nothing")).status == 2
     assert not list(tmp_path.glob(".*"))
 

@@ -31,7 +31,7 @@ def search(
     if facets is not None:
         options["facets"] = [facet.strip() for facet in facets.split(",") if facet.strip()]
     with wired() as wiring:
-        answer = search_index(wiring.index(), query, options)
+        answer = search_index(wiring.index(), stored(query), options)
     report.found(answer, as_json=as_json)
 
 

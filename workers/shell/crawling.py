@@ -9,7 +9,7 @@ from schemas.names import SourceName
 from workers import source_report, terminal
 from workers.approval import approve as approve_source
 from workers.commands import check_sources, chosen, crawl_sources, pause_source
-from workers.shell.parts import FAILED, Json, wired
+from workers.shell.parts import FAILED, LARGEST, Json, wired
 from workers.up import run_up
 
 app = typer.Typer()
@@ -40,7 +40,7 @@ def crawl(
 @app.command(epilog="Example: mcp-indexer crawls official --limit 10")
 def crawls(
     source: Annotated[str | None, typer.Argument(help="A source's name; all by default.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the last ones.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, max=LARGEST, help="At most so many, the last ones.")] = 100,
     as_json: Json = False,
 ) -> None:
     """Past crawls, in the order in which they began."""

@@ -16,15 +16,15 @@ from indexer.store import last_position
 from schemas.cloud_events import cloud_event
 from schemas.names import Position
 from workers import archive, report, terminal
-from workers.shell.parts import TIME, Json, moment, wired
+from workers.shell.parts import LARGEST, TIME, Json, moment, wired
 
 app = typer.Typer()
 
 
 @app.command(epilog="Example: mcp-indexer events --after 1200 --limit 50 --json")
 def events(
-    after: Annotated[int, typer.Option(min=0, help="Only events after this position.")] = 0,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    after: Annotated[int, typer.Option(min=0, max=LARGEST, help="Only events after this position.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, max=LARGEST, help="At most so many.")] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Wait for new ones, until interrupted.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -17,6 +17,9 @@ from workers.wiring import Wiring
 
 FAILED, USAGE, ATTENTION, INTERRUPTED = 1, 2, 3, 130
 
+LARGEST = 2**63 - 1
+"""The largest number that a database takes."""
+
 TIME = "2026-08-22T14:30:00Z, or 2026-08-22 for where that day begins in UTC."
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
