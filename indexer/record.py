@@ -1,72 +1,27 @@
-"""A page: read what is held, decide, append once.
+"""A page, recorded: what is new is appended once, and counted.
 
 Everything a page does commits in one transaction: its events, what is held of its versions, and the crawl's cursor.
-What a page is compared with is one query, however long the log is; where it has news, another one reads of the past
-what their events need.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
-from typing import Any, NamedTuple
 
-from sqlalchemy import CompoundSelect, Connection, null, select, union_all
+from sqlalchemy import Connection
 
 from indexer import absence, candidates, leases, quarantine
 from indexer.absence import AskFor, Told, Withdraw
-from indexer.blanking import REDACTIONS
 from indexer.crawls import CrawlState
-from indexer.held import HELD, ListingSlot, Span, read_held
+from indexer.held import HELD, ListingSlot
 from indexer.leases import Lease
-from indexer.listing import Held, ObservationEvent, as_held, decide, event_of, missed_or_silent, newest
-from indexer.sql import among, given, upsert_whole
-from indexer.store import STREAMS, Appended, Write, append
-from indexer.verdict import fulfils
+from indexer.listing import as_held, missed_or_silent, newest
+from indexer.news import Compared, compare_with_held
+from indexer.sql import upsert_whole
+from indexer.store import Appended, Write, append
 from indexer.walks import Walk, advance
-from schemas.events import Counts, ListingReturned, ListingStatusChanged
-from schemas.names import (
-    CrawlId,
-    Digest,
-    Revision,
-    SourceName,
-    StreamId,
-    crawls_stream,
-    listing_stream,
-    slot,
-)
+from schemas.events import Counts, ListingReturned
+from schemas.names import CrawlId, Digest, SourceName, listing_stream, slot
 from schemas.observations import Observation, Page
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """The last revisions of the streams that a page writes to, and which of its new records are redacted."""
-
-    revisions: dict[StreamId, Revision]
-    redacted: set[Digest]
-
-
-class News(NamedTuple):
-    """An observation that tells something new, the event that it is, and whether the record of that is `valid` (None
-    where it has none).
-    """
-
-    place: ListingSlot
-    seen: Observation
-    event: ObservationEvent
-    valid: bool | None
-
-
-class Compared(NamedTuple):
-    """The observations of some versions, compared with what is held: what is held of them, what else is held in their
-    span (None where nobody looked, or it is much), what is new, and what the events of that need of the past.
-    """
-
-    held: Mapping[ListingSlot, Held]
-    others: Mapping[ListingSlot, Held] | None
-    news: list[News]
-    past: Past
 
 
 def record_page(
@@ -82,7 +37,7 @@ def record_page(
     seen, last = distinct(page), page.next_cursor is None
     places = shown(page, seen)
     span = absence.span_of(walk, places, last=last)
-    compared = _compare_with_held(connection, lease.source, seen, span, older_counts=walk.mode == "audit")
+    compared = compare_with_held(connection, lease.source, seen, span, older_counts=walk.mode == "audit")
     unidentified = quarantine.unidentified(page)
     began = (state.aside or walk).started_at  # what an increment meets that an audit gave way to, is listed to that one
     quarantined = quarantine.meet(connection, lease.source, unidentified, walk=began)
@@ -119,7 +74,7 @@ def record_told(
         appended = record_withdrawn(connection, source, gone, at=at, crawl=state.crawl)
         return counted(state, Counts(withdrawn=len(appended.events))), appended
     else:
-        compared = _compare_with_held(connection, source, {asked.place: told}, older_counts=walk.mode == "audit")
+        compared = compare_with_held(connection, source, {asked.place: told}, older_counts=walk.mode == "audit")
         appended = _append(connection, source, compared, [], at=at, crawl=state.crawl)
         candidates.forget_seen(connection, source, [asked.place])
         walk = _counted(walk, 1, compared, state.mark)
@@ -151,7 +106,7 @@ def admit(
     """
     leases.check(connection, lease)
     seen = distinct(Page(tuple(found.values()), None))
-    compared = _compare_with_held(connection, lease.source, seen)
+    compared = compare_with_held(connection, lease.source, seen)
     released = quarantine.let_go(connection, lease.source, list(found))
     return _append(connection, lease.source, compared, released, at=at, crawl=None)
 
@@ -172,29 +127,6 @@ def shown(page: Page, seen: Mapping[ListingSlot, Observation]) -> list[ListingSl
         return list(seen)
     told = ((one.key, one.version) if isinstance(one, Observation) else one.version_of for one in page.records)
     return list(dict.fromkeys((one[0], slot(one[1])) for one in told if one is not None))
-
-
-def read_past(connection: Connection, source: SourceName, news: Mapping[ListingSlot, Digest]) -> Past:
-    """What the events of some new versions need of the past, given their records' digests, in one query."""
-    streams = [*{listing_stream(source, key) for key, _ in news}, crawls_stream(source)]
-    wanted = {
-        **given("streams", [(one,) for one in streams]),
-        **given("digests", [(one,) for one in news.values()]),
-    }
-    past = Past(dict.fromkeys(streams, Revision(0)), set())
-    for key, revision in connection.execute(_past(connection.dialect.name), wanted):
-        if revision is None:
-            past.redacted.add(key)
-        else:
-            past.revisions[key] = revision
-    return past
-
-
-@cache
-def _past(dialect: str) -> CompoundSelect[Any]:
-    revisions = select(STREAMS.c.stream, STREAMS.c.revision).where(among(dialect, "streams", STREAMS.c.stream))
-    redacted = select(REDACTIONS.c.digest, null()).where(among(dialect, "digests", REDACTIONS.c.digest))
-    return union_all(revisions, redacted)
 
 
 def add(counts: Counts, more: Counts) -> Counts:
@@ -229,35 +161,6 @@ def _clocks(state: CrawlState, page: Page, at: datetime) -> dict[str, float | No
     return {"clock_ahead": None if page.served_at is None else (page.served_at - at).total_seconds()}
 
 
-def _compare_with_held(
-    connection: Connection,
-    source: SourceName,
-    seen: Mapping[ListingSlot, Observation],
-    span: Span | None = None,
-    *,
-    older_counts: bool = False,
-) -> Compared:
-    """What is new among the observations of some versions, given what is held."""
-    found = read_held(connection, source, seen.keys(), span)
-    if found.holds_exactly(seen):
-        return Compared({}, {}, [], _NO_PAST)
-    kinds = {
-        place: kind
-        for place, one in seen.items()
-        if (kind := decide(found.held.get(place), one, older_counts=older_counts)) is not None
-    }
-    if not kinds:
-        return Compared(found.held, found.others, [], _NO_PAST)
-    past = read_past(connection, source, {place: seen[place].digest for place in kinds})
-    news = []
-    for place, kind in kinds.items():
-        one = seen[place]
-        redacted = one.digest in past.redacted
-        valid = None if kind is ListingStatusChanged else redacted or fulfils(one.record)
-        news.append(News(place, one, event_of(kind, source, one, redacted=redacted), valid))
-    return Compared(found.held, found.others, news, past)
-
-
 def _counted(walk: Walk, observed: int, compared: Compared, mark: datetime | None) -> Walk:
     """The walk with some observations counted; an audit sorts its differences, too."""
     tally = Counter(_COUNTED_AS[one.event.type] for one in compared.news)
@@ -271,7 +174,6 @@ def _counted(walk: Walk, observed: int, compared: Compared, mark: datetime | Non
     return walk.model_copy(update={"counts": counts, "missed": missed, "silent": silent})
 
 
-_NO_PAST = Past({}, set())
 _COUNTED_AS = {
     "listing.observed": "new",
     "listing.changed": "changed",

@@ -18,8 +18,9 @@ from indexer.database import Database
 from indexer.errors import LeaseLost
 from indexer.held import HELD, MOST_OTHERS, Span, read_held
 from indexer.leases import STATES
+from indexer.news import read_past
 from indexer.quarantine import QUARANTINE
-from indexer.record import read_past, record_page
+from indexer.record import record_page
 from indexer.store import RECORDS
 from indexer.text import digest
 from schemas.events import Counts, RecordQuarantined, WithRecord
