@@ -117,6 +117,11 @@ class Database:
         except (DBAPIError, sqlite3.DatabaseError) as error:
             if _interrupted(error):
                 raise KeyboardInterrupt from error
+            if isinstance(error, ProgrammingError) and error.statement is None:  # while it connected
+                raise ConfigurationError(
+                    f"MCP_INDEXER_DATABASE_URL cannot be used ({_said(error.orig)}); write "
+                    "postgresql+psycopg://USER@HOST/NAME."
+                ) from error
             if isinstance(error, DataError | IntegrityError | ProgrammingError):
                 raise  # ours, not the database's: a bug, and to be seen as one
             told = error.orig if isinstance(error, DBAPIError) else error
@@ -154,7 +159,11 @@ def _checked(url: str) -> URL:
         raise ConfigurationError(
             "MCP_INDEXER_DATABASE_URL must name a file: sqlite:///FILE; a log in memory is no log."
         )
-    return parsed
+    if parsed.query:
+        raise ConfigurationError(
+            f"MCP_INDEXER_DATABASE_URL has {', '.join(parsed.query)}, and a file takes no parameters: sqlite:///FILE."
+        )
+    return parsed.set(drivername="sqlite")
 
 
 def _without_secrets(url: URL) -> URL:
@@ -235,7 +244,7 @@ def _postgres_engine(url: URL, stopped_seconds: float) -> Engine:
 
 
 def _sentence(told: BaseException | None) -> str:
-    said = str(told).strip().splitlines()[0] if str(told).strip() else type(told).__name__
+    said = _said(told)
     if "disk is full" in said or "No space left" in said:
         return "the disk is full; make room and run the same command again, nothing recorded was lost."
     if "disk I/O error" in said:
@@ -246,9 +255,14 @@ def _sentence(told: BaseException | None) -> str:
         return f"another process kept it locked for {BUSY_SECONDS} seconds; try again."
     if "file is not a database" in said or "malformed" in said:
         return f"{said}; restore it from a backup, or set MCP_INDEXER_HOME or MCP_INDEXER_DATABASE_URL to another one."
-    if said.startswith("connection "):
+    if said.startswith(("connection ", "failed to resolve host ")):
         return f"{said.rstrip('.')}; start its server, or check MCP_INDEXER_DATABASE_URL."
     return f"{said}."
+
+
+def _said(told: BaseException | None) -> str:
+    """What a driver says, on one line."""
+    return str(told).strip().splitlines()[0] if str(told).strip() else type(told).__name__
 
 
 @contextmanager

@@ -4,9 +4,11 @@ Every variable begins with MCP_INDEXER_. Secrets stay in the environment: a sour
 token.
 """
 
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from indexer.errors import ConfigurationError
@@ -31,6 +33,20 @@ class Settings(BaseSettings):
     metrics_host: str = "127.0.0.1"
     contact: str | None = Field(default=None, max_length=200, pattern=r"^[\x21-\x7e]+$")
 
+    @field_validator("meili_url")
+    @classmethod
+    def _has_a_port(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).port == 0:  # which raises where it is no number, or too large
+            raise ValueError("no port")
+        return url
+
+    @field_validator("meili_key")
+    @classmethod
+    def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not re.fullmatch(r"[\x20-\x7e]+", key.get_secret_value()):
+            raise ValueError("no header")
+        return key
+
     @property
     def database(self) -> str:
         """The database's URL: the one that is set, or SQLite under home."""
@@ -51,6 +67,7 @@ class Settings(BaseSettings):
 
 _WANTED = {
     "meili_url": "it is the address of a Meilisearch, such as http://127.0.0.1:7700",
+    "meili_key": "a key is letters, digits and signs of ASCII",
     "index": "an index's uid is letters, digits, - and _",
     "metrics_port": "it is a port from 1 to 65535",
     "contact": "it is a URL or an address without spaces, in ASCII, of at most 200 characters",

@@ -123,7 +123,9 @@ def read_sources(path: Path) -> list[SourceConfig]:
             "or set MCP_INDEXER_SOURCES to where it is."
         ) from error
     except OSError as error:
-        raise ConfigurationError(f"The sources file {path} cannot be read: {error.strerror}.") from error
+        raise ConfigurationError(
+            f"The sources file {path} cannot be read: {error.strerror}; set MCP_INDEXER_SOURCES to one that can."
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The sources file {path} is not TOML: {error}.") from error
     unknown = sorted(content.keys() - {"source"})

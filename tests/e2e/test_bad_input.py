@@ -160,6 +160,11 @@ def test_where_none_can_be_crawled_nothing_is_done_and_all_are_told_of(two: Home
         ("DATABASE_URL", "sqlite://", "must name a file"),
         ("BROKER_URL", "nonsense://me:secret@host", "MCP_INDEXER_BROKER_URL cannot be used"),
         ("DATABASE_URL", "sqlite:///:memory:", "must name a file"),
+        ("DATABASE_URL", "sqlite:///log.sqlite?mode=ro", "MCP_INDEXER_DATABASE_URL"),
+        ("DATABASE_URL", "postgresql+psycopg://127.0.0.1:1/db?colour=red", "MCP_INDEXER_DATABASE_URL"),
+        ("MEILI_URL", "http://127.0.0.1:99999", "MCP_INDEXER_MEILI_URL cannot be used"),
+        ("MEILI_URL", "http://[::1", "MCP_INDEXER_MEILI_URL cannot be used"),
+        ("MEILI_KEY", "schlüssel", "MCP_INDEXER_MEILI_KEY cannot be used"),
     ],
 )
 def test_a_variable_that_cannot_be_used_is_named(home: Home, variable: str, value: str, said: str) -> None:
