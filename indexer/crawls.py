@@ -162,10 +162,9 @@ def _overtaken(walk: Walk | None) -> Walk | None:
 
 
 def _young(walk: Walk | None, state: CrawlState, at: datetime) -> Walk | None:
-    """A walk that has not begun too long ago to go on."""
-    if walk is None or at - walk.started_at >= max(STALE_WALK, timedelta(seconds=2 * state.lasted)):
-        return None
-    return walk
+    """A walk that has not begun too long ago to go on, nor is yet to begin, as a clock says that was put back since."""
+    oldest = max(STALE_WALK, timedelta(seconds=2 * state.lasted))
+    return None if walk is None or not -CLOCK_SLACK <= at - walk.started_at < oldest else walk
 
 
 def completed(state: CrawlState, *, at: datetime, candidates: bool = False) -> CrawlState:

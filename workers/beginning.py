@@ -75,4 +75,6 @@ def _why_given_up(before: CrawlState, now: CrawlState, *, audit: bool) -> str:
         return "Given up: the source has another address now, and is walked anew."
     if audit and before.walk is not None and not before.walk.complete:
         return "Given up: an audit of everything took its place."
+    if before.walk is not None and now.walk is not None and before.walk.started_at > now.walk.started_at:
+        return "Given up: the clock was put back, and its walk starts again."
     return "Given up: its walk began too long ago to go on, and starts again."

@@ -330,6 +330,20 @@ def test_a_mark_of_a_clock_that_was_put_back_is_not_asked_from(crawls: Crawls) -
     assert crawls.run(nothing()).mode == "incremental"
 
 
+def test_a_walk_that_begins_only_later_as_the_clock_says_now_begins_anew(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()))
+    crawls.now += 5 * HOUR
+    crawls.run(FakeSource({None: page(5, then="z", served_at=None)}), pages=1)
+    crawls.now -= 4 * HOUR
+    source = FakeSource({None: page(served_at=None)})
+    assert crawls.run(source).status == "completed"
+    assert source.asked == [(START - OVERLAP, None)]
+    assert crawls.state.mark is not None
+    assert crawls.state.mark < crawls.now
+    failed = [event for event in crawls.events if isinstance(event, CrawlFailed)]
+    assert "the clock" in failed[0].error
+
+
 def test_a_mark_by_the_sources_own_clock_outlives_ours(crawls: Crawls) -> None:
     crawls.run(FakeSource(three()))
     crawls.now += 5 * HOUR
