@@ -167,6 +167,7 @@ STRANGE: dict[str, Case] = {
     "lone surrogates": Case(strange(701, b'"\\ud800 \\udfff"'), None),
     "a number of 100,000 digits": Case(strange(702, b"9" * 100_000), None),
     "a number that no double holds": Case(strange(703, b"1e999999"), None),
+    "a number that is none": Case(strange(706, b"NaN"), None),
     "control characters": Case(strange(704, b'"\\u0000\\u001b[2J\\u202e"'), None),
 }
 GIANT = b'{"server": {"name": "a/giant", "version": "1.0.0", "description": "' + b"x" * (20 * MEBIBYTE) + b'"}}'
