@@ -215,6 +215,14 @@ def test_up_runs_all_and_leaves_nothing_behind(home: Home) -> None:
     assert documents(home) == 60
 
 
+def test_up_names_the_sources_that_it_crawls(home: Home) -> None:
+    off = '[[source]]\nname = "off"\nkind = "registry"\nurl = "http://127.0.0.1:1"\nenabled = false\n'
+    home.sources_file.write_text(home.sources_file.read_text() + off)
+    with running(home, "up", [str(PROGRAM), "up"]) as up:
+        wait_until(lambda: up.says("are up for"), timeout=60)
+    assert up.says("are up for official; the index is at")
+
+
 def test_up_that_is_killed_takes_its_children_along(home: Home) -> None:
     with running(home, "up", [str(PROGRAM), "up"]) as up:
         wait_until(lambda: len(children(up.process.pid)) == 2, timeout=60)
