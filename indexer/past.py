@@ -11,7 +11,7 @@ from heapq import merge
 from typing import Any, Self
 
 import orjson
-from sqlalchemy import Connection, Select, and_, create_engine, or_, select
+from sqlalchemy import Connection, Select, and_, create_engine, select, union, union_all
 from sqlalchemy.pool import StaticPool
 from sqlmodel import SQLModel
 
@@ -58,7 +58,7 @@ def position_at(connection: Connection, time: datetime) -> Position:
 
 def show(connection: Connection, name: ServerName, position: Position) -> Json | None:
     """A server's document with all its versions, as `queries.show` would have said it at a position."""
-    with _Then(connection, until=position) as then:
+    with _Then(connection, _said_of_all(connection, after=0, until=position)) as then:
         then.fill(_group(connection, [name]), until=position)
         return queries.show(then.catalogue, name)
 
@@ -70,12 +70,13 @@ def listed_ever(connection: Connection, name: ServerName) -> bool:
 
 def differences(connection: Connection, first: Position, last: Position) -> Iterator[Difference]:
     """What differs between two positions, by name without its case."""
+    of_all = _said_of_all(connection, after=0, until=last)
     folded = _touched(connection, first, last).execution_options(yield_per=NAMES_AT_ONCE)
     with connection.execute(folded) as rows:
         for some in chunks((row[0] for row in rows), NAMES_AT_ONCE):
             found = names_folded(connection, live_build(connection), some)
             named = [name for name, _ in sorted(found, key=lambda one: (one[1], one[0]))]
-            with _Then(connection, until=last) as then:
+            with _Then(connection, of_all) as then:
                 then.fill(named, until=first)
                 before = then.documents()
                 then.fill(named, after=first, until=last)
@@ -102,8 +103,11 @@ def _touched(connection: Connection, first: Position, last: Position) -> Select[
     stream = "listing/" + LISTINGS.c.source + "/" + LISTINGS.c.key
     said = [one.event for one in _said_of_all(connection, after=first, until=last)]
     sources = {event.source for event in said if isinstance(event, SourceConfigured | SourceRemoved)}
-    listed = or_(stream.in_(select(EVENTS.c.stream).where(between)), LISTINGS.c.source.in_(sources))
-    named = select(LISTINGS.c.name).where(LISTINGS.c.build == build, listed)
+    listed = select(LISTINGS.c.name).where(LISTINGS.c.build == build)
+    # Two queries and no `or`: Postgres would look through the events between for each listing.
+    named = union(
+        listed.where(stream.in_(select(EVENTS.c.stream).where(between))), listed.where(LISTINGS.c.source.in_(sources))
+    )
     query = select(ENTRIES.c.folded).where(ENTRIES.c.build == build, ENTRIES.c.name.in_(named))
     return query.distinct().order_by(ENTRIES.c.folded)
 
@@ -116,21 +120,21 @@ def _group(connection: Connection, names: Sequence[ServerName]) -> list[ServerNa
 
 def _said_of_all(connection: Connection, *, after: int, until: Position) -> list[Recorded]:
     """How sources were configured and what persons decided between two positions."""
-    of_sources = and_(
-        EVENTS.c.stream.in_(select(STREAMS.c.stream).where(STREAMS.c.stream.startswith("crawls/"))),
-        EVENTS.c.type.in_(("source.configured", "source.removed")),
-    )
-    wanted = or_(of_sources, EVENTS.c.stream == decisions_stream())
-    between = and_(EVENTS.c.position > after, EVENTS.c.position <= until)
-    return list(read_positions(connection, select(EVENTS.c.position).where(wanted, between)))
+    crawls = select(STREAMS.c.stream).where(STREAMS.c.stream > "crawls/", STREAMS.c.stream < "crawls0")  # 0 follows /
+    of_sources = EVENTS.c.stream.in_(crawls)
+    configured = EVENTS.c.type.in_(("source.configured", "source.removed"))
+    between = select(EVENTS.c.position).where(EVENTS.c.position > after, EVENTS.c.position <= until)
+    # Two queries and no `or`, for which Postgres would read the whole log.
+    decided = between.where(EVENTS.c.stream == decisions_stream())
+    return list(read_positions(connection, union_all(between.where(of_sources, configured), decided)))
 
 
 class _Then:
     """A catalogue in memory of some servers, brought from position to position."""
 
-    def __init__(self, connection: Connection, *, until: Position) -> None:
-        self._log = connection
-        self._of_all = _said_of_all(connection, after=0, until=until)
+    def __init__(self, connection: Connection, of_all: list[Recorded]) -> None:
+        """`of_all` is what was configured and decided by the last position that it is brought to."""
+        self._log, self._of_all = connection, of_all
         self._engine = create_engine("sqlite://", poolclass=StaticPool)
         self.catalogue = self._engine.connect()
 

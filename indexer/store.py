@@ -7,9 +7,9 @@ it until they commit; everything before the insert (reading the past, deciding) 
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, func, select, text
+from sqlalchemy import CompoundSelect, Connection, Select, func, select, text
 
 from indexer import sql
 from indexer.blanking import BLANK, blank
@@ -141,7 +141,7 @@ def read_log(
     return found
 
 
-def read_positions(connection: Connection, positions: Select[tuple[int]]) -> Iterator[Recorded]:
+def read_positions(connection: Connection, positions: Select[tuple[int]] | CompoundSelect[Any]) -> Iterator[Recorded]:
     """The events at the positions that a query finds, in the order of the log."""
     query = _SELECT.where(EVENTS.c.position.in_(positions)).order_by(EVENTS.c.position)
     with connection.execute(query.execution_options(yield_per=100)) as rows:

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
-from indexer import queries
+from indexer import past, queries
 from indexer.database import Database
 from indexer.projections import runner
 from indexer.projections.checkpoints import DOCUMENTS, Checkpoint
 from indexer.projections.filling import Filler
 from indexer.search import SearchIndex
-from indexer.store import read_log
+from indexer.store import last_position, read_log
 from schemas.names import Position, ServerName
 from tests.indexer.made import appended, begun, configured, crawled, given_back, meta, page, record, recorded, seen
 
@@ -38,11 +38,11 @@ def filled(database: Database) -> Database:
 
 @contextmanager
 def statements() -> Iterator[list[Statement]]:
-    """What is sent meanwhile that reads or changes rows, with its parameters."""
+    """What is sent meanwhile that reads or changes rows, with its parameters; not what is sent to memory."""
     sent: list[Statement] = []
 
-    def note(_c: object, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
-        if re.match("SELECT|UPDATE|DELETE", statement):
+    def note(connection: Connection, _cursor: object, statement: str, parameters: Any, *_more: object) -> None:
+        if connection.engine.url.database and re.match("SELECT|UPDATE|DELETE", statement):
             sent.append((statement, parameters))
 
     event.listen(Engine, "before_cursor_execute", note)
@@ -53,7 +53,9 @@ def statements() -> Iterator[list[Statement]]:
 
 
 def whole_reads(connection: Connection, statement: Statement) -> list[str]:
-    """The steps of a statement's plan that read a large table from one end to the other, or a whole build of one."""
+    """The steps of a statement's plan that read a large table from one end to the other, or a whole build of one; or
+    that look through another query for each row.
+    """
     said, parameters = statement
     if connection.dialect.name == "sqlite":
         steps = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {said}", parameters)]
@@ -70,6 +72,8 @@ def _whole(step: dict[str, Any]) -> Iterator[str]:
     narrowed = found and re.fullmatch(r"\((build|\(source\)::text|source) = [^()]*\)", found) is None
     if step.get("Relation Name") in LARGE and not narrowed and step["Node Type"] != "Bitmap Heap Scan":
         yield f"{step['Node Type']} {step['Relation Name']} {found}"
+    if "SubPlan" in step.get("Filter", ""):
+        yield f"{step['Node Type']} {step['Filter']}"
     for inner in step.get("Plans", ()):
         yield from _whole(inner)
 
@@ -121,3 +125,16 @@ def test_what_others_ask_for(filled: Database) -> None:
         assert read_log(connection, 500, limit=10)
         queries.projections(connection)
     refuse_whole_reads(filled, sent, at_least=6)
+
+
+def test_what_is_asked_of_the_past(filled: Database) -> None:
+    crawled(filled, [page(*(seen(record(f"com.example/s{number:03}", "3"), meta()) for number in range(50)))])
+    runner.catch_up(filled)
+    with filled.read() as connection:
+        last = last_position(connection)
+    with statements() as sent, filled.read() as connection:
+        assert past.show(connection, ServerName("com.example/s010"), Position(last - 50)) is not None
+        assert len(list(past.differences(connection, Position(last - 50), last))) == 50
+    # SQLite goes through the names in their order, which is an index, and looks which of them are wanted.
+    names = "ORDER BY catalogue_entries.folded" if filled.is_sqlite else "nothing"
+    refuse_whole_reads(filled, [one for one in sent if names not in one[0]], at_least=8)
