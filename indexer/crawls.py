@@ -121,6 +121,13 @@ def asked_at(state: CrawlState, address: str) -> CrawlState:
     return state.model_copy(update={"address": address, "walk": None, "aside": None, "mark": None, "unordered": False})
 
 
+def told_not_to_list_deleted(state: CrawlState) -> CrawlState:
+    """The state for asking a source for no deleted versions from here on: to a walk that goes on none is missing."""
+    walks = {"walk": state.walk, "aside": state.aside}
+    unmissed = {name: one and one.model_copy(update={"lists_deleted": False}) for name, one in walks.items()}
+    return state.model_copy(update=unmissed)
+
+
 def audit_at(state: CrawlState, audit_every: timedelta) -> datetime | None:
     """When everything is to be walked again; None before the first full walk, or where that is never."""
     return None if state.full_at is None or audit_every == timedelta.max else state.full_at + audit_every

@@ -28,14 +28,16 @@ def begun(
     at: datetime,
 ) -> CrawlState:
     """The state with a crawl under way; the log hears of it, and how one ended that it does not go on with."""
-    state = crawls.by_clock(before, at)
+    state = crawls.asked_at(crawls.by_clock(before, at), traits.address)
+    if not traits.lists_deleted:
+        state = crawls.told_not_to_list_deleted(state)
     every, audit_every = intervals
     overdue = state.completed_at is not None and at - state.completed_at >= every
     relieve = overdue and not audit
     audit_at = crawls.audit_at(state, audit_every)
     audit = audit or (audit_at is not None and at >= audit_at)
     state, new = crawls.begin(
-        crawls.asked_at(state, traits.address),
+        state,
         crawl=CrawlId(uuid.uuid4().hex),
         at=at,
         audit=audit,

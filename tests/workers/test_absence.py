@@ -187,6 +187,19 @@ def test_what_is_known_to_be_deleted_is_not_missing_where_a_source_does_not_list
     assert (watched.upstream.looked_for, watched.withdrawn) == ([], [])
 
 
+def test_nor_where_it_is_told_not_to_list_that_in_the_middle_of_a_walk(watched: Watched) -> None:
+    watched.upstream.listed = tools(*range(10))
+    watched.audit()
+    watched.upstream.hidden = {tools(9)[0]: "deleted"}
+    watched.upstream.listed = tools(*range(9))
+    assert watched.audit().counts.status_changed == 1
+    assert watched.audit(pages=1).status == "interrupted"
+    watched.traits = replace(REGISTRY, lists_deleted=False)
+    watched.upstream.looked_for.clear()
+    assert watched.audit().status == "completed"
+    assert (watched.upstream.looked_for, watched.withdrawn) == ([], [])
+
+
 def test_what_is_listed_in_a_form_that_cannot_be_kept_is_listed(watched: Watched) -> None:
     watched.upstream.listed = tools(*range(10))
     watched.audit()
