@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from indexer.clock import LONG_AGO
 from indexer.errors import McpIndexerError, SourceUnavailable
-from indexer.walks import Walk, left_to_next
+from indexer.walks import Walk, left_to_next, taken_up
 from schemas.events import Counts, Mode
 from schemas.names import CrawlId
 
@@ -103,15 +103,14 @@ class CrawlState(BaseModel):
 
 def by_clock(state: CrawlState, now: datetime) -> CrawlState:
     """The state with what lies ahead of now as long ago: a clock noted it that has been put back since. A mark that was
-    taken from that clock alone is none.
+    taken from that clock alone, or lies ahead itself, is none.
     """
     ahead = [name for name in _TIMES if (time := getattr(state, name)) is not None and time > now + CLOCK_SLACK]
-    if not ahead:
-        return state
     changed: dict[str, Any] = dict.fromkeys(ahead, LONG_AGO)
-    if state.clock_ahead is None and "completed_at" in ahead:
+    by_it_alone = state.clock_ahead is None and "completed_at" in ahead
+    if by_it_alone or (state.mark is not None and state.mark > now):
         changed["mark"] = None
-    return state.model_copy(update=changed)
+    return state.model_copy(update=changed) if changed else state
 
 
 def asked_at(state: CrawlState, address: str) -> CrawlState:
@@ -121,11 +120,16 @@ def asked_at(state: CrawlState, address: str) -> CrawlState:
     return state.model_copy(update={"address": address, "walk": None, "aside": None, "mark": None, "unordered": False})
 
 
-def told_not_to_list_deleted(state: CrawlState) -> CrawlState:
-    """The state for asking a source for no deleted versions from here on: to a walk that goes on none is missing."""
+def asked_for_deleted(state: CrawlState, deleted: bool) -> CrawlState:
+    """The state for asking a source for `deleted` versions, or not. No walk goes on that would miss them."""
     walks = {"walk": state.walk, "aside": state.aside}
-    unmissed = {name: one and one.model_copy(update={"lists_deleted": False}) for name, one in walks.items()}
-    return state.model_copy(update=unmissed)
+    misses = [name for name, walk in walks.items() if misses_deleted(walk, deleted)]
+    return state.model_copy(update=dict.fromkeys(misses))
+
+
+def misses_deleted(walk: Walk | None, deleted: bool) -> bool:
+    """Whether a walk that began with `deleted` versions among what it compares is to go on without them."""
+    return walk is not None and walk.compares and walk.lists_deleted and not deleted
 
 
 def audit_at(state: CrawlState, audit_every: timedelta) -> datetime | None:
@@ -154,8 +158,7 @@ def begin(
     elif walk is None:
         walk, aside = aside, None
     if walk is not None:
-        changed = {"counts": Counts(), "seconds": 0.0, "missed": 0, "silent": 0, "met": not walk.empty}
-        walk = walk.model_copy(update=changed)
+        walk = taken_up(walk)
         return state.model_copy(update={"crawl": crawl, "walk": walk, "aside": aside}), True
     increment = state.mark is not None and supports_since and not audit
     mode: Mode = "full" if state.full_at is None else "incremental" if increment else "audit"
@@ -196,7 +199,7 @@ def completed(state: CrawlState, *, at: datetime, candidates: bool = False) -> C
             "parked": _parked(walk, at),
         }
     if walk.mode == "audit":
-        changed["audited"] = Audited(at=at, missed=walk.missed, silent=walk.silent)
+        changed["audited"] = Audited(at=at, missed=walk.all_missed, silent=walk.all_silent)
     return ended(state, walk.mode, walk.counts, at=at, failed=False).model_copy(update=changed)
 
 
@@ -216,7 +219,7 @@ def failed(state: CrawlState, error: McpIndexerError, *, at: datetime) -> CrawlS
     """The state once a crawl failed with an error, and with what the next crawl goes on with of its walk."""
     walk = state.walk
     assert walk is not None
-    left = left_to_next(walk, error)
+    left = left_to_next(walk, error, at)
     until = error.until if isinstance(error, SourceUnavailable) else None
     after = ended(state, walk.mode, walk.counts, at=at, failed=True)
     return after.model_copy(update={"crawl": None, "walk": left, "rests_until": until})

@@ -44,13 +44,13 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that writes. Raises StoreUnavailable with a sentence."""
-        with self._errors(), self._writing.connect() as connection, connection.begin():
+        with self._errors(), self._connected(self._writing) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that reads one state of the database. Raises StoreUnavailable with a sentence."""
-        with self._errors(), self._engine.connect() as connection:
+        with self._errors(), self._connected(self._engine) as connection:
             if not self.is_sqlite:
                 connection = connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -79,7 +79,7 @@ class Database:
                 yield held
             return
         number = {"number": zlib.crc32(name.encode())}
-        with self._errors(), self._engine.connect() as connection:
+        with self._errors(), self._connected(self._engine) as connection:
             session = connection.execution_options(isolation_level="AUTOCOMMIT")
             held = bool(session.scalar(text("SELECT pg_try_advisory_lock(:number)"), number))
             try:
@@ -93,7 +93,7 @@ class Database:
 
         Raises StoreUnavailable where others read what is to go for too long.
         """
-        with self._errors(), self._engine.connect() as connection:
+        with self._errors(), self._connected(self._engine) as connection:
             if not self.is_sqlite:
                 connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM")
                 return
@@ -110,6 +110,20 @@ class Database:
         """Closes every connection."""
         self._engine.dispose()
 
+    @staticmethod
+    @contextmanager
+    def _connected(engine: Engine) -> Iterator[Connection]:
+        """A connection. Raises ConfigurationError where the driver does not take what the URL says."""
+        try:
+            connection = engine.connect()
+        except ProgrammingError as error:
+            raise ConfigurationError(
+                f"MCP_INDEXER_DATABASE_URL cannot be used ({_said(error.orig)}); write "
+                "postgresql+psycopg://USER@HOST/NAME."
+            ) from error
+        with connection:
+            yield connection
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
@@ -117,11 +131,6 @@ class Database:
         except (DBAPIError, sqlite3.DatabaseError) as error:
             if _interrupted(error):
                 raise KeyboardInterrupt from error
-            if isinstance(error, ProgrammingError) and error.statement is None:  # while it connected
-                raise ConfigurationError(
-                    f"MCP_INDEXER_DATABASE_URL cannot be used ({_said(error.orig)}); write "
-                    "postgresql+psycopg://USER@HOST/NAME."
-                ) from error
             if isinstance(error, DataError | IntegrityError | ProgrammingError):
                 raise  # ours, not the database's: a bug, and to be seen as one
             told = error.orig if isinstance(error, DBAPIError) else error

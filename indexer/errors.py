@@ -42,10 +42,6 @@ class SourceGone(SourceRefused):
     """A source says that there is nothing, or nothing any more, at the address that was asked for (404, 410, 451)."""
 
 
-class SourceForbidden(SourceRefused):
-    """A source lets nobody in who asks as we do, whatever is asked for (401, 403, 407)."""
-
-
 class CursorRefused(SourceRefused):
     """A source does not take what it was asked with, which may be its own cursor (400, 414, 422)."""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from indexer.errors import CursorRefused, McpIndexerError, SourceForbidden, SourceGone, SourceUnavailable, WalkLost
+from indexer.errors import CursorRefused, McpIndexerError, SourceGone, SourceUnavailable, WalkLost
 from schemas.events import Counts, Mode
 from schemas.names import Cursor, ListingKey, Slot
 
@@ -18,9 +18,9 @@ WITHOUT_DATE = timedelta(hours=1)
 MOST_PAGES = 100_000
 """A walk of more is none of a registry: at a hundred a page these are ten million versions."""
 
-MOST_UNREAD = 5
-"""So many crawls try for a page that cannot be read: a source's maintenance takes longer than a minute. Then its cursor
-may be what the source cannot read, and the walk begins anew.
+UNREAD_PATIENCE = timedelta(hours=2)
+"""So long crawls try for a page that cannot be read: maintenance takes hours. Then its cursor may be what the source
+cannot read, and the walk begins anew.
 """
 
 
@@ -57,8 +57,8 @@ class Walk(BaseModel):
     """How many pages it has had."""
     remembered: Cursor | None = None
     """A cursor of before, by which a circle is seen."""
-    unread: int = 0
-    """How many crawls failed at this cursor, for they could not read the page."""
+    unread_since: datetime | None = None
+    """When the first crawl failed at this cursor, for it could not read the page."""
     overtaken: bool = False
     """Whether an increment came before it since it began."""
 
@@ -69,6 +69,9 @@ class Walk(BaseModel):
     silent: int = 0
     met: bool = False
     """Whether a crawl before this one met any record on this walk."""
+    missed_before: int = 0
+    """What crawls before this one found missed on this walk; likewise `silent_before`."""
+    silent_before: int = 0
 
     held: int = 0
     """How many versions were listed when a complete walk began."""
@@ -93,6 +96,22 @@ class Walk(BaseModel):
         """Whether the walk met no record so far."""
         return not self.met and self.counts.observed == 0
 
+    @property
+    def all_missed(self) -> int:
+        """What was found missed on its whole way."""
+        return self.missed_before + self.missed
+
+    @property
+    def all_silent(self) -> int:
+        """What was found silent on its whole way."""
+        return self.silent_before + self.silent
+
+
+def taken_up(walk: Walk) -> Walk:
+    """The walk as another crawl goes on with it, which counts for itself."""
+    before = {"met": not walk.empty, "missed_before": walk.all_missed, "silent_before": walk.all_silent}
+    return walk.model_copy(update={**before, "counts": Counts(), "seconds": 0.0, "missed": 0, "silent": 0})
+
 
 def advance(walk: Walk, cursor: Cursor | None, *, served_at: datetime | None) -> Walk:
     """The walk after one more page, whose answer named the next cursor; the first page sets the mark.
@@ -104,7 +123,7 @@ def advance(walk: Walk, cursor: Cursor | None, *, served_at: datetime | None) ->
         clock = walk.started_at - WITHOUT_DATE if served_at is None else min(walk.started_at, served_at)
         mark = clock - OVERLAP
     steps = walk.steps + 1
-    changed: dict[str, Any] = {"cursor": cursor, "mark": mark, "steps": steps, "unread": 0}
+    changed: dict[str, Any] = {"cursor": cursor, "mark": mark, "steps": steps, "unread_since": None}
     if steps & (steps - 1) == 0:
         changed["remembered"] = cursor
     return walk.model_copy(update=changed)
@@ -122,13 +141,14 @@ def endless(walk: Walk, cursor: Cursor | None) -> bool:
     return cursor is not None and walk.steps >= MOST_PAGES
 
 
-def left_to_next(walk: Walk, error: McpIndexerError) -> Walk | None:
-    """What a walk leaves to the next crawl: itself where the source does not answer, or not us, and nothing where its
-    cursor is refused or gone. A page that cannot be read is tried for by `MOST_UNREAD` crawls.
+def left_to_next(walk: Walk, error: McpIndexerError, at: datetime) -> Walk | None:
+    """What a walk leaves to the next crawl: itself where the source does not answer, and nothing where its cursor is
+    refused or gone. A page that cannot be read, or that we may not read, is tried for as long as `UNREAD_PATIENCE`.
     """
-    if isinstance(error, SourceUnavailable | SourceForbidden):
+    if isinstance(error, SourceUnavailable):
         return walk
     leads_nowhere = isinstance(error, CursorRefused | SourceGone | WalkLost)
-    if leads_nowhere or walk.steps == 0 or walk.unread + 1 >= MOST_UNREAD:
+    since = walk.unread_since or at
+    if leads_nowhere or walk.steps == 0 or at - since >= UNREAD_PATIENCE:
         return None
-    return walk.model_copy(update={"unread": walk.unread + 1})
+    return walk.model_copy(update={"unread_since": since})

@@ -64,6 +64,11 @@ def read_twice(path: str) -> bool:
     return path != STANDARD and (Path(path).is_file() or not Path(path).exists())
 
 
+def is_stream(path: str) -> bool:
+    """Whether what is written there is read by another program meanwhile: nothing else may go the same way."""
+    return path == STANDARD or (Path(path).exists() and not Path(path).is_file())
+
+
 def named(path: str) -> str:
     """What to call it in a sentence."""
     return "What stdin brings" if path == STANDARD else path
@@ -79,7 +84,7 @@ def _unpacked(found: IO[bytes]) -> IO[bytes]:
 
 def _opened(path: Path) -> AbstractContextManager[IO[bytes]]:
     """What is to be written; a device or a pipe itself, for no file may take its place."""
-    if path.exists() and not path.is_file():
+    if is_stream(str(path)):
         return path.open("wb")  # which refuses a folder
     return _whole(path.resolve())
 

@@ -29,8 +29,7 @@ def begun(
 ) -> CrawlState:
     """The state with a crawl under way; the log hears of it, and how one ended that it does not go on with."""
     state = crawls.asked_at(crawls.by_clock(before, at), traits.address)
-    if not traits.lists_deleted:
-        state = crawls.told_not_to_list_deleted(state)
+    state = crawls.asked_for_deleted(state, traits.lists_deleted)
     every, audit_every = intervals
     overdue = state.completed_at is not None and at - state.completed_at >= every
     relieve = overdue and not audit
@@ -47,7 +46,7 @@ def begun(
     if not new:
         return state
     if before.crawl is not None and before.walk is not None:
-        given_up = outcome_of(source, before.walk, "failed", _why_given_up(before, state, audit=audit))
+        given_up = outcome_of(source, before.walk, "failed", _why_given_up(before, state, traits, audit=audit))
         ended = Write(crawls_stream(source), end_of(before.walk, given_up))
         append(connection, [ended], at=at, crawl=before.crawl)
     if state.walks != before.walks:
@@ -71,10 +70,12 @@ def _with_new_walk(connection: Connection, source: SourceName, state: CrawlState
     )
 
 
-def _why_given_up(before: CrawlState, now: CrawlState, *, audit: bool) -> str:
+def _why_given_up(before: CrawlState, now: CrawlState, traits: Traits, *, audit: bool) -> str:
     """Why a crawl that was interrupted is not gone on with."""
     if before.address != now.address:
         return "Given up: the source has another address now, and is walked anew."
+    if crawls.misses_deleted(before.walk, traits.lists_deleted):
+        return "Given up: the source is asked for no deleted versions any more, and is walked anew."
     if audit and before.walk is not None and not before.walk.complete:
         return "Given up: an audit of everything took its place."
     if before.walk is not None and now.walk is not None and before.walk.started_at > now.walk.started_at:

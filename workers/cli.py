@@ -80,3 +80,7 @@ def _end(error: McpIndexerError, exit_status: int) -> NoReturn:
 
 def _terminated(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()

@@ -101,7 +101,7 @@ class EmbeddedMeilisearch:
     def _started(self, folder: MeiliFolder, binary: Path, hung: float) -> Address:
         """Wait until Meilisearch answers, starting a keeper whenever there is none."""
         before, said = folder.state(), folder.log_size()
-        begun, keepers = time.monotonic(), 0
+        begun, up_since, keepers = time.monotonic(), None, 0
         while True:
             with _chance(folder) as lock:
                 if lock is None:
@@ -115,7 +115,12 @@ class EmbeddedMeilisearch:
                         raise self._failed(folder, folder.last_words(said) or "its keeper went without a word")
                     _start_keeper(folder, binary, lock)
                     keepers += 1
-            self._still_waiting(folder, begun, min(hung, self._patience) if folder.state().url else self._patience)
+            if up_since is None and folder.state().url:
+                up_since = time.monotonic()
+            if up_since is None:
+                self._still_waiting(folder, begun, self._patience)
+            else:
+                self._still_waiting(folder, up_since, min(hung, self._patience))
 
     def _still_waiting(self, folder: MeiliFolder, begun: float, patience: float) -> None:
         if time.monotonic() > begun + patience:

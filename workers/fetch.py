@@ -15,7 +15,6 @@ import httpx
 from indexer.errors import (
     CursorRefused,
     McpIndexerError,
-    SourceForbidden,
     SourceGone,
     SourceMalformed,
     SourceRefused,
@@ -37,7 +36,6 @@ FORBIDDEN = 403
 """What GitHub says, too, when no request remains."""
 _REFUSALS: dict[int, type[SourceRefused]] = {
     **dict.fromkeys((404, 410, 451), SourceGone),
-    **dict.fromkeys((401, FORBIDDEN, 407), SourceForbidden),
     **dict.fromkeys((400, 414, 422), CursorRefused),
 }
 """What is refused by a status, where that says more than that a person has to look."""

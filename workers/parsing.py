@@ -3,8 +3,9 @@
 A value is the same however it was parsed:
 
 - integers beyond 64 bits, which orjson turns into floats, stay integers, and beyond 4,300 digits text;
-- numbers that no double holds (1e400) stay as written, as text, and so do NaN and Infinity, which are no JSON and which
-  whole registries are written with: one record that holds one must not stop its page; lone surrogates stay;
+- numbers that no double holds (1e400) stay as written, as text; lone surrogates stay;
+- NaN and Infinity, which are no JSON, are null: Python writes them for what is not there, and one record that holds one
+  must not stop its page; as text they would pass for a name or a description;
 - what lies deeper than `DEEPEST` arrays and objects is kept as text, its own JSON: one publisher's nesting must not
   stop the page of a hundred others, and all that handles records later may recurse.
 """
@@ -47,7 +48,7 @@ def _may_hold_long_integer(body: bytes) -> bool:
 def _parse_carefully(body: bytes) -> Any:
     try:
         text = body.decode("utf-8-sig")
-        return json.loads(_flattened(text), parse_int=_integer, parse_float=_float, parse_constant=str)
+        return json.loads(_flattened(text), parse_int=_integer, parse_float=_float, parse_constant=_nothing)
     except UnicodeDecodeError as error:
         raise SourceMalformed(f"the body is not UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:
@@ -66,6 +67,10 @@ def _integer(digits: str) -> int | str:
 def _float(digits: str) -> float | str:
     number = float(digits)
     return number if math.isfinite(number) else digits
+
+
+def _nothing(_: str) -> None:
+    """What NaN and Infinity mean."""
 
 
 def _flattened(text: str) -> str:

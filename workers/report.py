@@ -112,8 +112,8 @@ def verified(found_report: Report, *, repaired: bool, as_json: bool) -> None:
 
 
 def exported(file: str, found: Exported, *, as_json: bool) -> None:
-    """What was exported; where stdout has that, a sentence on stderr."""
-    if file == archive.STANDARD:
+    """What was exported; where a program may read that from stdout, a sentence on stderr."""
+    if archive.is_stream(file):
         say(_exported("Exported", found))
     elif as_json:
         json_out({"file": file, **asdict(found)})

@@ -16,7 +16,7 @@ from tests import readme
 from tests.conftest import made
 from tests.e2e.celery_processes import Running, beat, running, worker
 from tests.e2e.conftest import Home, item, items, server
-from tests.indexer.made import appended, log, observed, record, status_changed
+from tests.indexer.made import appended, changed, log, observed, record, status_changed
 from tests.reading import Reader, reading
 from tests.servers import LOOPBACK, RabbitServer, RedisServer, Server, free_port, wait_until
 from workers.sample.serve import SampleServer
@@ -144,10 +144,13 @@ def test_the_copy_of_the_readme_outlives_its_broker(home: Home, serve: Serve, ki
 def test_the_copy_of_the_readme_takes_what_comes_late(home: Home, broker_url: str) -> None:
     database = Database(f"sqlite:///{home.folder / 'log.sqlite'}")
     migrate(database)
-    appended(database, observed(record("com.example/late")), status_changed(record("com.example/late")))
-    first, then = log(database)
+    new = record("com.example/late", title="New")
+    appended(database, observed(record("com.example/late")), changed(new), status_changed(new))
+    first, second, third = log(database)
     database.close()
     with copying(home), publish.exchange(broker_url) as send:
-        send([then, first])  # as on Redis, where what a killed reader had comes back later
+        send([third, first])  # as on Redis, where what a killed reader had comes back later
         wait_until(lambda: ("com.example/late", "1.0.0") in copied(home))
         wait_until(lambda: copied(home)["com.example/late", "1.0.0"] == (True, record("com.example/late")))
+        send([second])
+        wait_until(lambda: copied(home)["com.example/late", "1.0.0"] == (True, new))

@@ -12,7 +12,6 @@ from indexer.errors import (
     ConfigurationError,
     CursorRefused,
     McpIndexerError,
-    SourceForbidden,
     SourceGone,
     SourceMalformed,
     SourceRefused,
@@ -20,7 +19,7 @@ from indexer.errors import (
     SourceUnavailable,
     WalkLost,
 )
-from indexer.walks import MOST_UNREAD, Walk, advance, repeats
+from indexer.walks import Walk, advance, repeats
 from schemas.events import Counts, Mode
 from schemas.names import CrawlId, Cursor
 from tests.indexer.made import at
@@ -167,41 +166,47 @@ def test_a_walk_that_leads_nowhere_starts_again(error: McpIndexerError) -> None:
     assert walk(state) == Walk(mode="incremental", started_at=at(70), since=at(-10), number=2)
 
 
-def failing(state: CrawlState, *errors: McpIndexerError) -> CrawlState:
+def failing(state: CrawlState, *errors: McpIndexerError, minutes: float = 60) -> CrawlState:
     """The state after crawls that failed at the cursor where it stands."""
     for error in errors:
-        state = failed(begun(state, 60)[0], error, at=at(60))
+        state = failed(begun(state, minutes)[0], error, at=at(minutes))
     return state
 
 
 @pytest.mark.parametrize("error", NOT_READ, ids=lambda error: type(error).__name__)
-def test_a_walk_whose_page_could_not_be_read_goes_on_until_so_many_crawls_failed(error: McpIndexerError) -> None:
+def test_a_walk_whose_page_cannot_be_read_goes_on_for_two_hours(error: McpIndexerError) -> None:
     state = walked(begun(DONE, 60, crawl=A)[0], "a", "b", served=at(60))
-    for _ in range(MOST_UNREAD - 1):
-        state, new = begun(failing(state, error), 70)
+    for minutes in (60, 61, 100, 179):
+        state, new = begun(failing(state, error, minutes=minutes), minutes)
         assert new
         assert (walk(state).cursor, walk(state).mark, walk(state).since) == ("b", at(50), at(-10))
-    assert failing(state, UNREAD).walk is None
+    assert failing(state, error, minutes=180).walk is None
 
 
-def test_a_cursor_is_tried_again_however_often_the_source_did_not_answer() -> None:
+def test_a_cursor_is_tried_again_however_long_the_source_does_not_answer() -> None:
     before = walked(begun(DONE, 60)[0], "a", served=at(60))
-    left = failing(before, *[AWAY] * 9, *[UNREAD, AWAY] * (MOST_UNREAD - 1))
+    left = failing(failing(before, AWAY), AWAY, UNREAD, minutes=400)
     assert walk(left).cursor == "a"
-    assert failing(left, UNREAD).walk is None
+    assert walk(failing(left, AWAY, minutes=600)).cursor == "a"
+    assert failing(left, AWAY, UNREAD, minutes=600).walk is None
 
 
 def test_a_page_that_was_read_lets_the_next_one_be_unread() -> None:
-    nearly_given_up = [UNREAD] * (MOST_UNREAD - 1)
-    state = failing(walked(begun(DONE, 60)[0], "a", served=at(60)), *nearly_given_up)
-    for cursor in ("b", "c", "d"):
-        state = failing(walked(begun(state, 60)[0], cursor), *nearly_given_up)
+    state = failing(walked(begun(DONE, 60)[0], "a", served=at(60)), UNREAD)
+    for hours, cursor in enumerate(("b", "c", "d"), 2):
+        state = failing(walked(begun(state, 60 * hours)[0], cursor), UNREAD, minutes=60 * hours)
         assert walk(state).cursor == cursor
 
 
-def test_a_walk_waits_for_a_person_where_nobody_is_let_in() -> None:
-    state = failing(walked(begun(DONE, 60)[0], "a", served=at(60)), *[SourceForbidden("401")] * 9)
-    assert walk(state).cursor == "a"
+def test_what_was_missed_is_counted_for_each_crawl_and_for_the_whole_walk() -> None:
+    first = walked(begun(DONE, 60, audit=True)[0], "a", served=at(60))
+    first = first.model_copy(update={"walk": walk(first).model_copy(update={"missed": 3, "silent": 1})})
+    second, _ = begun(failed(first, AWAY, at=at(60)), 70, audit=True)
+    assert (walk(second).missed, walk(second).silent) == (0, 0)
+    second = second.model_copy(update={"walk": walk(second).model_copy(update={"missed": 2})})
+    audited = completed(second, at=at(80)).audited
+    assert audited is not None
+    assert (audited.missed, audited.silent) == (5, 1)
 
 
 def test_of_a_walk_without_a_page_nothing_is_kept() -> None:
@@ -210,7 +215,7 @@ def test_of_a_walk_without_a_page_nothing_is_kept() -> None:
 
 def test_a_walk_that_an_older_program_kept_may_have_a_page_unread() -> None:
     kept = '{"walk": {"mode": "full", "started_at": "2026-09-01T12:00:00Z", "cursor": "a", "steps": 1}}'
-    assert walk(CrawlState.model_validate_json(kept)).unread == 0
+    assert walk(CrawlState.model_validate_json(kept)).unread_since is None
 
 
 def test_an_unfinished_increment_gives_way_to_an_audit() -> None:

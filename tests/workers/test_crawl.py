@@ -20,7 +20,6 @@ from indexer.errors import (
     LeaseHeld,
     LeaseLost,
     McpIndexerError,
-    SourceForbidden,
     SourceGone,
     SourceMalformed,
     SourceRefused,
@@ -33,7 +32,7 @@ from indexer.leases import STATES
 from indexer.migrations import migrate
 from indexer.record import record_page
 from indexer.store import Appended, last_position
-from indexer.walks import MOST_UNREAD, OVERLAP
+from indexer.walks import OVERLAP
 from schemas.about import OFFICIAL
 from schemas.events import AnyEvent, Counts, CrawlCompleted, CrawlFailed, CrawlStarted, ListingEvent
 from schemas.names import Cursor, Position, SourceName
@@ -330,6 +329,17 @@ def test_a_mark_of_a_clock_that_was_put_back_is_not_asked_from(crawls: Crawls) -
     assert crawls.run(nothing()).mode == "incremental"
 
 
+def test_nor_is_one_that_lies_ahead_where_the_source_tells_the_time_now_and_then(crawls: Crawls) -> None:
+    crawls.run(FakeSource(three()))
+    crawls.now += 5 * HOUR
+    crawls.run(FakeSource({None: page(served_at=None)}))
+    right = crawls.now - 5 * HOUR
+    crawls.run(FakeSource({None: page(5, then="z", served_at=right), "z": SourceUnavailable("503")}))
+    crawls.now -= 3 * HOUR
+    source = FakeSource({None: page(1, 2, 3, 4, 5)})
+    assert (crawls.run(source).mode, source.asked) == ("audit", [(None, None)])
+
+
 def test_a_walk_that_begins_only_later_as_the_clock_says_now_begins_anew(crawls: Crawls) -> None:
     crawls.run(FakeSource(three()))
     crawls.now += 5 * HOUR
@@ -477,9 +487,10 @@ def test_a_cursor_at_which_nothing_can_be_read_any_more_is_not_gone_on_from(
     crawls: Crawls, error: McpIndexerError
 ) -> None:
     odd = FakeSource({**three(), "b": error})
-    for _ in range(MOST_UNREAD):
+    for _ in range(3):
         assert crawls.run(odd).status == "failed"
-    assert odd.cursors == [None, *["b"] * MOST_UNREAD]
+        crawls.now += HOUR
+    assert odd.cursors == [None, *"bbb"]
     source = FakeSource(three())
     rest = crawls.run(source)
     assert source.cursors == [None, "b", "c"]
@@ -506,7 +517,7 @@ def test_a_walk_that_leads_nowhere_is_begun_anew(crawls: Crawls, error: McpIndex
 
 
 def test_a_walk_waits_until_the_source_lets_us_in_again(crawls: Crawls) -> None:
-    expired = FakeSource({**three(), "b": SourceForbidden("401; check the source's token_env")})
+    expired = FakeSource({**three(), "b": SourceRefused("401; check the source's token_env")})
     assert {crawls.run(expired).status for _ in range(5)} == {"failed"}
     source = FakeSource(three())
     assert crawls.run(source).status == "completed"

@@ -200,6 +200,7 @@ def test_a_meilisearch_that_outlived_its_keeper_does_not_stay_beside_the_new_one
         state = home.folder.state()
         command_line = Path(f"/proc/{meilisearch}/cmdline").read_text().rstrip("\0").split("\0")
         end(keeper)
+        wait_until(lambda: not runs(meilisearch))  # its port and folder are free
         with subprocess.Popen(
             command_line, env={"MEILI_MASTER_KEY": home.folder.key()}, cwd=home.folder.path, stderr=subprocess.DEVNULL
         ) as leftover:

@@ -19,7 +19,6 @@ from indexer.errors import (
     ConfigurationError,
     CursorRefused,
     McpIndexerError,
-    SourceForbidden,
     SourceGone,
     SourceMalformed,
     SourceRefused,
@@ -350,9 +349,8 @@ def test_an_answer_that_drips_is_cut_off() -> None:
     ("code", "kind"),
     [
         *[(code, CursorRefused) for code in (400, 414, 422)],
-        *[(code, SourceForbidden) for code in (401, 403, 407)],
         *[(code, SourceGone) for code in (404, 410, 451)],
-        *[(code, SourceRefused) for code in (405, 409, 501)],
+        *[(code, SourceRefused) for code in (401, 403, 405, 407, 409, 501)],
     ],
 )
 def test_a_refusal_says_what_is_refused_and_is_not_tried_again(code: int, kind: type[SourceRefused]) -> None:

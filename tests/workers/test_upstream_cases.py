@@ -399,7 +399,7 @@ def test_case_24_a_page_that_is_not_read_in_the_middle_of_a_walk_costs_no_page_b
         failed, state = crawled(upstream.url, tmp_path)
         assert (failed.status, failed.counts.pages) == ("failed", 3)
         assert state.walk is not None
-        assert (state.walk.cursor, state.walk.unread) == ("6", 1)
+        assert (state.walk.cursor, state.walk.unread_since is None) == ("6", False)
         unread.clear()
         rest, state = crawled(upstream.url, tmp_path)
     assert (rest.status, rest.counts.pages, rest.counts.new) == ("completed", 2, 4)
