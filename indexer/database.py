@@ -254,19 +254,48 @@ def _postgres_engine(url: URL, stopped_seconds: float) -> Engine:
 
 def _sentence(told: BaseException | None) -> str:
     said = _said(told)
-    if "disk is full" in said or "No space left" in said:
-        return "the disk is full; make room and run the same command again, nothing recorded was lost."
-    if "disk I/O error" in said:
-        return "its disk cannot be written or read; look whether it is full or broken, then run the same command again."
-    if "idle-in-transaction timeout" in said:
-        return "this process stood still in the middle of writing, so that was undone; run the same command again."
-    if "locked" in said or "lock timeout" in said:
-        return f"another process kept it locked for {BUSY_SECONDS} seconds; try again."
-    if "file is not a database" in said or "malformed" in said:
-        return f"{said}; restore it from a backup, or set MCP_INDEXER_HOME or MCP_INDEXER_DATABASE_URL to another one."
-    if said.startswith(("connection ", "failed to resolve host ")):
-        return f"{said.rstrip('.')}; start its server, or check MCP_INDEXER_DATABASE_URL."
-    return f"{said}."
+    what = next((what for known, what in _KNOWN if any(one in said for one in known)), "{said}.")
+    return what.format(said=said.rstrip("."))
+
+
+_KNOWN = (
+    (
+        ("disk is full", "No space left"),
+        "the disk is full; make room and run the same command again, nothing recorded was lost.",
+    ),
+    (
+        ("disk I/O error",),
+        "its disk cannot be written or read; look whether it is full or broken, then run the same command again.",
+    ),
+    (
+        ("idle-in-transaction timeout",),
+        "this process stood still in the middle of writing, so that was undone; run the same command again.",
+    ),
+    (("locked", "lock timeout"), f"another process kept it locked for {BUSY_SECONDS} seconds; try again."),
+    (
+        ("file is not a database", "malformed"),
+        "{said}; restore it from a backup, or set MCP_INDEXER_HOME or MCP_INDEXER_DATABASE_URL to another one.",
+    ),
+    (
+        ("read-only transaction",),
+        "{said}; it is a standby or was set read-only: set MCP_INDEXER_DATABASE_URL to the one that takes writes.",
+    ),
+    (
+        ("too many connections", "too many clients", "remaining connection slots"),
+        "{said}; end some of its clients, or raise that limit, then run the same command again.",
+    ),
+    (
+        (
+            "connection failed",
+            "connection to server",
+            "connection is bad",
+            "connection timeout",
+            "failed to resolve host",
+        ),
+        "{said}; start its server, or check MCP_INDEXER_DATABASE_URL.",
+    ),
+)
+"""What a database says, by words of it, and what is told: what was wrong and what to do."""
 
 
 def _said(told: BaseException | None) -> str:

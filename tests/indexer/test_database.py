@@ -4,6 +4,7 @@ import os
 import signal
 import sqlite3
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -196,6 +197,30 @@ def test_a_database_that_does_not_exist_is_said_in_a_sentence(postgres_url: str)
     database = Database(postgres_url + "nothing")
     with pytest.raises(StoreUnavailable, match="does not exist"), database.read():
         pass
+    database.close()
+
+
+def test_a_standby_is_said_in_a_sentence(postgres_url: str) -> None:
+    database = Database(f"{postgres_url}?options=-c%20default_transaction_read_only%3Don")
+    with (
+        pytest.raises(StoreUnavailable, match=r"read-only transaction; it is a standby .* that takes writes\.$"),
+        database.write() as connection,
+    ):
+        connection.execute(text("CREATE TABLE one (id INTEGER)"))
+    database.close()
+
+
+def test_a_server_that_takes_no_more_connections_is_said_in_a_sentence(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    role = f"role_{uuid.uuid4().hex}"
+    with database.write() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 0"))
+    full = Database(postgres_url.replace("postgres@", f"{role}@"))
+    with pytest.raises(StoreUnavailable, match=r"too many connections .* raise that limit"), full.read():
+        pass
+    full.close()
+    with database.write() as connection:
+        connection.execute(text(f"DROP ROLE {role}"))
     database.close()
 
 
