@@ -126,6 +126,17 @@ def _warn(sender: Task[Any, Any], exception: BaseException, **_: object) -> None
         log.warning("%s: %s", sender.name, exception)
 
 
+@signals.task_revoked.connect(weak=False)
+def _warn_of_expired(sender: Task[Any, Any], *, expired: bool, **_: object) -> None:
+    """Celery tells nobody; and where a clock is wrong that is all there is to see."""
+    if expired:
+        log.warning(
+            "%s: a message was too old to be taken: it waited long, or this machine's clock is far ahead of that of "
+            "who sent it; what it asked for is asked for again",
+            sender.name,
+        )
+
+
 @signals.worker_ready.connect(weak=False)
 def _serve_metrics(**_: object) -> None:
     settings = read_settings()

@@ -19,7 +19,9 @@ from workers.publishing import exchange_lags, publish_slice
 from workers.settings import read_settings
 from workers.wiring import Wiring
 
-MESSAGE_SECONDS = 60
+CLOCKS_APART_SECONDS = 3600
+"""Who takes a message has another clock than who sent it: it counts so much longer, or one that is ahead takes none."""
+MESSAGE_SECONDS = 60 + CLOCKS_APART_SECONDS
 """A message that nobody took in that time is asked for again, so it may go."""
 
 log = logging.getLogger(__name__)
@@ -72,7 +74,7 @@ def ask_for_what_is_due() -> None:
     """Asks for a crawl of each source that is due, and for projecting and publishing where there is something to."""
     asked = slices.ask(wiring())
     for name in asked.names:
-        _send(crawl_source, name, expires=asked.seconds)
+        _send(crawl_source, name, expires=asked.seconds + CLOCKS_APART_SECONDS)
     if slices.projections_lag(wiring()):
         _send(project)
     if exchange_lags(wiring()):

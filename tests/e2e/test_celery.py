@@ -3,13 +3,14 @@
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.e2e.celery_processes import CELERY, beat, celery, running, through, worker
+from tests.e2e.celery_processes import CELERY, WORKER, Running, beat, celery, running, through, worker
 from tests.e2e.conftest import PROGRAM, Gate, Home, cursors, item, items, server
 from tests.servers import RedisServer, wait_until
 from workers.sample.serve import SampleServer
@@ -185,6 +186,20 @@ def test_a_paused_source_ends_at_its_next_page_and_goes_on_once_resumed(home: Ho
         wait_until(lambda: through(home, "official"), timeout=60, every=0.2)
     assert crawls(home) == [("official", "full", "completed")]
     assert documents(home) == PAGES - 1
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600, 86_400])
+def test_a_worker_whose_clock_is_wrong_takes_what_beat_asks_for_or_says_so(team: Home, seconds: int) -> None:
+    (clock := team.folder / "clock").write_text(str(seconds))
+    environment = {**os.environ, "CHAOS_CLOCK": str(clock), "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "tests.e2e.chaos_program", "-A", "workers.app", *WORKER]
+    one = Running(team, "one", command, environment)
+    try:
+        with beat(team):
+            wait_until(lambda: one.says("clock is far ahead") or through(team, "official"), timeout=60, every=0.2)
+    finally:
+        one.kill()
+    assert one.says("clock is far ahead") == (seconds > 3600)
 
 
 def test_workers_may_be_for_one_queue_each(team: Home) -> None:
