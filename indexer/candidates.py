@@ -124,6 +124,7 @@ def surely_there(connection: Connection, source: SourceName, *, deleted: bool) -
         CANDIDATES.c.source == source, CANDIDATES.c.key == HELD.c.key, CANDIDATES.c.slot == HELD.c.slot
     )
     there = and_(_listed(source, deleted=deleted), HELD.c.slot != "", ~doubtful.exists())
+    # ␛ stands for what cannot be sent, and the others mean something else at the end of an address.
     usual = [~part.contains("\u241b") & part.not_in((".", "..", "latest")) for part in (HELD.c.key, HELD.c.slot)]
     return _first(connection, and_(there, *usual)) or _first(connection, there)
 

@@ -42,8 +42,9 @@ class News(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """The observations of some versions, compared with what is held: what is held of them, what else is held in their
-    span (None where nobody looked, or it is much), what is new, and what the events of that need of the past.
+    """The observations of some versions, compared with what is held: what is held of them (nothing where they are just
+    that), what else is held in their span (None where nobody looked, or it is much), what is new, and what the events
+    of that need of the past.
     """
 
     held: Mapping[ListingSlot, Held]

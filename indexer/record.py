@@ -39,7 +39,7 @@ def record_page(
     span = absence.span_of(walk, places, last=last)
     compared = compare_with_held(connection, lease.source, seen, span, older_counts=walk.mode == "audit")
     unidentified = quarantine.unidentified(page)
-    began = (state.aside or walk).started_at  # what an increment meets that an audit gave way to, is listed to that one
+    began = (state.aside or walk).started_at  # an audit that let this increment come first shall not let go what it met
     quarantined = quarantine.meet(connection, lease.source, unidentified, walk=began)
     appended = _append(connection, lease.source, compared, quarantined, at=at, crawl=state.crawl)
     if quarantined and appended is not None:

@@ -57,7 +57,7 @@ class SearchIndex:
         """
         self.url, self.uid = url, uid
         self._ended, self._reported = ended, deque[int](maxlen=1_000)
-        self._client = Client(url, key, timeout=cast(int, patience))
+        self._client = Client(url, key, timeout=cast(int, patience))  # it says int, and takes what requests takes
         self._files = _Files(self._client.config)
         self._sleep = sleep
 

@@ -142,8 +142,9 @@ def endless(walk: Walk, cursor: Cursor | None) -> bool:
 
 
 def left_to_next(walk: Walk, error: McpIndexerError, at: datetime) -> Walk | None:
-    """What a walk leaves to the next crawl: itself where the source does not answer, and nothing where its cursor is
-    refused or gone. A page that cannot be read, or that we may not read, is tried for as long as `UNREAD_PATIENCE`.
+    """What a walk leaves to the next crawl: itself where the source does not answer, and nothing where it has had no
+    page, or leads nowhere. A page that cannot be read, or that we may not read, is tried for as long as
+    `UNREAD_PATIENCE`.
     """
     if isinstance(error, SourceUnavailable):
         return walk

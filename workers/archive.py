@@ -59,13 +59,10 @@ def lines(path: str) -> Iterator[bytes]:
             raise ImportRefused(f"{named(path)} is damaged: {error}. Export again, or take another copy.") from error
 
 
-def read_twice(path: str) -> bool:
-    """Whether what was read of it once can be read again: it is a file, and no pipe."""
-    return path != STANDARD and (Path(path).is_file() or not Path(path).exists())
-
-
 def is_stream(path: str) -> bool:
-    """Whether what is written there is read by another program meanwhile: nothing else may go the same way."""
+    """Whether it is stdin or stdout, a pipe or a device: it can be read once, and somebody else reads what is written
+    to it meanwhile.
+    """
     return path == STANDARD or (Path(path).exists() and not Path(path).is_file())
 
 

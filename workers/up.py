@@ -31,9 +31,8 @@ class ChildEnded(McpIndexerError):
 def run_up(wiring: Wiring, concurrency: int) -> int:
     """Runs until SIGTERM (gives 0) or Ctrl-C (gives 130). Raises ChildEnded where a child ended by itself."""
     check_broker(wiring.settings.broker)
-    names = (
-        ", ".join(source.name for source in wiring.remember_sources() if source.enabled) or "no source that is enabled"
-    )
+    enabled = [source.name for source in wiring.remember_sources() if source.enabled]
+    names = ", ".join(enabled) or "no source that is enabled"
     index = wiring.index()  # holds the embedded one, so that it does not come and go with each task
     with _signals() as asked, _children(concurrency) as children:
         say(f"Worker and schedule are up for {names}; the index is at {index.url}. `mcp-indexer status` tells more.")

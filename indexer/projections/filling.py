@@ -50,7 +50,7 @@ class Batch:
 
 
 class Filler:
-    """Fills one index from the catalogue, from its checkpoint on. One at a time holds the lock `LOCK`."""
+    """Fills one index from the catalogue, from its checkpoint on; whoever has it holds the lock of that index."""
 
     def __init__(self, database: Database, index: SearchIndex, checkpoint: Checkpoint, uid: str) -> None:
         self._database, self._index, self._uid = database, index, uid

@@ -28,12 +28,12 @@ def test_a_page_of_what_is_held_is_found_to_be_that_and_nothing_new() -> None:
 
 
 @pytest.mark.parametrize(("column", "other"), [(0, "com.example/c"), (1, "2"), (2, "0" * 64), (3, "[]"), (5, True)])
-def test_a_page_of_anything_else_does_not(column: int, other: Any) -> None:
+def test_a_page_of_anything_else_is_not(column: int, other: Any) -> None:
     changed = (*ROWS[1][:column], other, *ROWS[1][column + 1 :])
     assert not found([ROWS[0], changed]).holds_exactly(SEEN)
 
 
-def test_a_page_of_less_or_of_more_than_is_held_does_not() -> None:
+def test_a_page_of_less_or_of_more_than_is_held_is_not() -> None:
     more = ListingKey("com.example/c"), Slot("1")
     assert not found(ROWS[:1]).holds_exactly(SEEN)
     assert not found([*ROWS, (*more, *as_held(B))]).holds_exactly(SEEN)

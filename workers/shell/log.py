@@ -92,7 +92,7 @@ def import_exported(
 ) -> None:
     """Take over an exported log, into an empty database or on from where an import ended."""
     with wired() as wiring, closing(wiring.open_database()) as database:
-        if archive.read_twice(file):
+        if not archive.is_stream(file):
             Reading(archive.lines(file), file).check()  # before anything is done
         reading = Reading(archive.lines(file), archive.named(file))
         found = import_log(database, reading, terminal.progress("import"))
