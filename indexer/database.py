@@ -4,24 +4,26 @@ On both, `write` is a transaction that either commits whole or leaves no trace. 
 its write transactions begin as writers (`BEGIN IMMEDIATE`) and never fail half-way for another's sake.
 """
 
-import fcntl
 import sqlite3
 import time
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
 
+from indexer.database_errors import first_line, interrupted, sentence
 from indexer.errors import ConfigurationError, StoreUnavailable
+from indexer.locks import file_lock, session_lock
 
 BUSY_SECONDS = 60
 """Who waits so long for what another process holds gives up."""
 STOPPED_SECONDS = 30
-"""A process that does nothing for so long in a transaction that writes is taken for stopped: Postgres ends it."""
+"""A process that does nothing for so long in a transaction that writes, or with a lock, is taken for stopped: Postgres
+ends its session.
+"""
 GONE_SECONDS = 30
 """A machine at the other end of a connection that is silent for so long is asked whether it is there, and 30 seconds
 later taken for gone: its locks are free, its answer is not waited for.
@@ -35,7 +37,7 @@ class Database:
     """A database by its SQLAlchemy URL. Raises ConfigurationError where the URL is none that we can use."""
 
     def __init__(self, url: str, *, stopped_seconds: float = STOPPED_SECONDS) -> None:
-        self._url = _checked(url)
+        self._url, self._stopped_seconds = _checked(url), stopped_seconds
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.shown = _without_secrets(self._url).render_as_string(hide_password=True)
         self._engine = _sqlite_engine(self._url) if self.is_sqlite else _postgres_engine(self._url, stopped_seconds)
@@ -75,18 +77,15 @@ class Database:
     def try_lock(self, name: str) -> Iterator[bool]:
         """The same without waiting: whether it was free."""
         if self.is_sqlite:
-            with _file_lock(Path(f"{self._url.database}.{name}.lock")) as held:
+            with file_lock(Path(f"{self._url.database}.{name}.lock")) as held:
                 yield held
             return
-        number = {"number": zlib.crc32(name.encode())}
-        with self._errors(), self._connected(self._engine) as connection:
-            session = connection.execution_options(isolation_level="AUTOCOMMIT")
-            held = bool(session.scalar(text("SELECT pg_try_advisory_lock(:number)"), number))
-            try:
-                yield held
-            finally:
-                if held:
-                    session.execute(text("SELECT pg_advisory_unlock(:number)"), number)
+        with (
+            self._errors(),
+            self._connected(self._engine) as connection,
+            session_lock(connection, name, stopped_seconds=self._stopped_seconds) as held,
+        ):
+            yield held
 
     def compact(self) -> None:
         """Takes what was deleted out of the files, too: SQLite's are written anew; on Postgres its pages are cleaned.
@@ -118,7 +117,7 @@ class Database:
             connection = engine.connect()
         except ProgrammingError as error:
             raise ConfigurationError(
-                f"MCP_INDEXER_DATABASE_URL cannot be used ({_said(error.orig)}); write "
+                f"MCP_INDEXER_DATABASE_URL cannot be used ({first_line(error.orig)}); write "
                 "postgresql+psycopg://USER@HOST/NAME."
             ) from error
         with connection:
@@ -129,7 +128,7 @@ class Database:
         try:
             yield
         except (DBAPIError, sqlite3.DatabaseError) as error:
-            if _interrupted(error):
+            if interrupted(error):
                 raise KeyboardInterrupt from error
             if isinstance(error, DataError | IntegrityError | ProgrammingError):
                 raise  # ours, not the database's: a bug, and to be seen as one
@@ -139,15 +138,9 @@ class Database:
                     f"The database {self.shown} cannot be used ({told}); make its folder and files writable, or "
                     "set MCP_INDEXER_HOME or MCP_INDEXER_DATABASE_URL to where you can write."
                 ) from error
-            raise StoreUnavailable(f"The database {self.shown} failed: {_sentence(told)}") from error
-
-
-def _interrupted(error: BaseException) -> bool:
-    """Whether it was an interrupt that a driver, in the middle of something, made an error of."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, KeyboardInterrupt):
-        cause = cause.__cause__ or cause.__context__
-    return cause is not None
+            raise StoreUnavailable(
+                f"The database {self.shown} failed: {sentence(told, busy_seconds=BUSY_SECONDS)}"
+            ) from error
 
 
 def _checked(url: str) -> URL:
@@ -250,71 +243,3 @@ def _postgres_engine(url: URL, stopped_seconds: float) -> Engine:
         connection.commit()
 
     return engine
-
-
-def _sentence(told: BaseException | None) -> str:
-    said = _said(told)
-    what = next((what for known, what in _KNOWN if any(one in said for one in known)), "{said}.")
-    return what.format(said=said.rstrip("."))
-
-
-_KNOWN = (
-    (
-        ("disk is full", "No space left"),
-        "the disk is full; make room and run the same command again, nothing recorded was lost.",
-    ),
-    (
-        ("disk I/O error",),
-        "its disk cannot be written or read; look whether it is full or broken, then run the same command again.",
-    ),
-    (
-        ("idle-in-transaction timeout",),
-        "this process stood still in the middle of writing, so that was undone; run the same command again.",
-    ),
-    (("locked", "lock timeout"), f"another process kept it locked for {BUSY_SECONDS} seconds; try again."),
-    (
-        ("file is not a database", "malformed"),
-        "{said}; restore it from a backup, or set MCP_INDEXER_HOME or MCP_INDEXER_DATABASE_URL to another one.",
-    ),
-    (
-        ("read-only transaction",),
-        "{said}; it is a standby or was set read-only: set MCP_INDEXER_DATABASE_URL to the one that takes writes.",
-    ),
-    (
-        ("too many connections", "too many clients", "remaining connection slots"),
-        "{said}; end some of its clients, or raise that limit, then run the same command again.",
-    ),
-    (
-        (
-            "connection failed",
-            "connection to server",
-            "connection is bad",
-            "connection timeout",
-            "failed to resolve host",
-        ),
-        "{said}; start its server, or check MCP_INDEXER_DATABASE_URL.",
-    ),
-)
-"""What a database says, by words of it, and what is told: what was wrong and what to do."""
-
-
-def _said(told: BaseException | None) -> str:
-    """What a driver says, on one line."""
-    return str(told).strip().splitlines()[0] if str(told).strip() else type(told).__name__
-
-
-@contextmanager
-def _file_lock(path: Path) -> Iterator[bool]:
-    try:
-        handle = path.open("w")
-    except OSError as error:
-        raise ConfigurationError(
-            f"The lock {path} cannot be taken: {error.strerror}; make its folder writable."
-        ) from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True

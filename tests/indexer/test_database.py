@@ -7,7 +7,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.exc import ProgrammingError
 
 import indexer.database
-from indexer.database import Database
+from indexer.database import STOPPED_SECONDS, Database
 from indexer.errors import ConfigurationError, McpIndexerError, StoreUnavailable
 from indexer.migrations import migrate
 from indexer.store import Write, append
@@ -29,9 +29,9 @@ from tests.servers import free_port, wait_until
 PASSWORD = "s3cr3t"
 
 
-def hold(url: str, name: str, says: Connection) -> None:
+def hold(url: str, name: str, says: Connection, stopped_seconds: float = STOPPED_SECONDS) -> None:
     """A process that takes a lock, says so, and keeps it until it is told to end."""
-    database = Database(url)
+    database = Database(url, stopped_seconds=stopped_seconds)
     with database.lock(name):
         says.send("held")
         says.recv()
@@ -65,8 +65,15 @@ def take_lock(database: Database) -> None:
 @pytest.fixture
 def holder(database_url: str) -> Iterator[tuple[int, Connection]]:
     """Another process that holds the lock `a`: its id, and the line to it."""
+    with holding(database_url) as it:
+        yield it
+
+
+@contextmanager
+def holding(url: str, stopped_seconds: float = STOPPED_SECONDS) -> Iterator[tuple[int, Connection]]:
+    """Such a process."""
     here, there = SERVER.Pipe()
-    other = process(hold, database_url, "a", there)
+    other = process(hold, url, "a", there, stopped_seconds)
     there.close()
     assert here.recv() == "held"
     assert other.pid is not None
@@ -405,6 +412,33 @@ def test_who_waits_too_long_on_postgres_is_told_too(postgres_url: str, monkeypat
             waiting.execute(lock)
     holder.close()
     impatient.close()
+
+
+def test_who_holds_a_lock_and_stands_still_loses_it(postgres_url: str) -> None:
+    """Stopped, not killed: its connection stays, and whoever waits for the lock would wait for ever."""
+    database = Database(postgres_url)
+    with holding(postgres_url, stopped_seconds=0.5) as (pid, _):
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: free(database))
+    database.close()
+
+
+def test_who_holds_a_lock_for_long_keeps_it(postgres_url: str) -> None:
+    database, other = Database(postgres_url), Database(postgres_url)
+    lives = text(
+        "SELECT min(backend_start) < clock_timestamp() - interval '1.5 s'"
+        " FROM pg_stat_activity JOIN pg_locks USING (pid) WHERE locktype = 'advisory'"
+    )
+
+    def living_long() -> bool:
+        with database.read() as connection:
+            return bool(connection.scalar(lives))
+
+    with holding(postgres_url, stopped_seconds=0.5):
+        wait_until(living_long)
+        assert not free(other)
+    database.close()
+    other.close()
 
 
 def test_a_writer_that_stands_still_is_ended_and_a_reader_is_not(postgres_url: str) -> None:
