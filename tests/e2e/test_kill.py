@@ -1,5 +1,6 @@
 """A crawl killed at random moments: the next one goes on at once, and nothing is lost or recorded twice."""
 
+import itertools
 import math
 import random
 import threading
@@ -136,9 +137,9 @@ def test_crawls_killed_at_two_hundred_random_moments_lose_nothing_and_record_not
     either.run("status")
     database, reader = Database(read_settings().database), Reader()
     draw = random.Random()
-    killed = 0
+    rounds, killed = itertools.count(), 0
     while killed < MANY_KILLS:
-        move(upstream.registry, draw, killed)
+        move(upstream.registry, draw, next(rounds))
         audit = ["--audit"] if draw.random() < 0.4 else []
         with ExitStack() as stack:
             some = [stack.enter_context(either.start("crawl", *audit)) for _ in range(draw.choice([1, 1, 2]))]
