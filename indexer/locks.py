@@ -16,10 +16,9 @@ _LIVES_PER_PATIENCE = 3
 """So often a holder shows that it lives in the time after which it is taken for stopped."""
 _TRY = text("SELECT pg_try_advisory_lock(:number)")
 _UNLOCK = text("SELECT pg_advisory_unlock(:number)")
-# Postgres has the setting from 14 on.
-_END_IF_IDLE = text(
-    "SELECT set_config(name, :milliseconds, false) FROM pg_settings WHERE name = 'idle_session_timeout'"
-)
+_SETTING = "FROM pg_settings WHERE name = 'idle_session_timeout'"  # which Postgres has from 14 on
+_END_IF_IDLE = text(f"SELECT set_config(name, :milliseconds, false) {_SETTING}")
+_AS_BEFORE = text(f"SELECT set_config(name, reset_val, false) {_SETTING}")
 
 
 @contextmanager
@@ -56,7 +55,7 @@ def session_lock(connection: Connection, name: str, *, stopped_seconds: float) -
         with _living(session, stopped_seconds / _LIVES_PER_PATIENCE):
             yield True
     finally:
-        session.execute(_END_IF_IDLE, {"milliseconds": "0"})
+        session.execute(_AS_BEFORE)
         session.execute(_UNLOCK, number)
 
 
