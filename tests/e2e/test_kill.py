@@ -28,7 +28,7 @@ Serve = Callable[[list[Json]], SampleServer]
 
 KILLS, NAMES = 10, 500
 MANY_KILLS, MANY_NAMES = 200, 2_000
-LONGEST_LIFE = 4.0
+LONGEST_LIFE = 2.0
 """Seconds after its start by which a program is killed: starting takes the first, an audit with its index the rest."""
 PAGES = 2 * NAMES // 10 + 1
 
