@@ -50,13 +50,13 @@ def session_lock(connection: Connection, name: str, *, stopped_seconds: float) -
     if not session.scalar(_TRY, number):
         yield False
         return
-    session.execute(_END_IF_IDLE, {"milliseconds": f"{stopped_seconds * 1000:.0f}"})
     try:
+        session.execute(_END_IF_IDLE, {"milliseconds": f"{stopped_seconds * 1000:.0f}"})
         with _living(session, stopped_seconds / _LIVES_PER_PATIENCE):
             yield True
     finally:
-        session.execute(_AS_BEFORE)
         session.execute(_UNLOCK, number)
+        session.execute(_AS_BEFORE)
 
 
 @contextmanager
