@@ -56,6 +56,8 @@ def landed() -> None:
 
 
 def free(database: Database) -> bool:
+    """Whether nobody fills the index. Who looks takes the lock for that instant: asked while a thread is about to take
+    it, this keeps it from sending."""
     with database.try_lock(documents.LOCK) as held:
         return held
 
@@ -127,10 +129,12 @@ def test_what_has_waited_long_is_sent_though_it_is_little_and_nothing_comes(
 
 
 def test_who_stops_waits_for_no_index(database: Database, index: SearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "open_filler", lambda *_: Stuck())
+    stuck = Stuck()
+    monkeypatch.setattr(documents, "open_filler", lambda *_: stuck)
     indexing = Indexing(database, lambda: index)
     Servers(database, indexing).come(5)
-    wait_until(lambda: not free(database))
+    assert stuck.pushed.wait(30)
+    assert not free(database)
     indexing.close()
     assert not in_flight()
     assert free(database)
@@ -139,7 +143,11 @@ def test_who_stops_waits_for_no_index(database: Database, index: SearchIndex, mo
 class Stuck:
     """A filler whose tasks never end."""
 
+    def __init__(self) -> None:
+        self.pushed = threading.Event()
+
     def push(self) -> int:
+        self.pushed.set()
         return 5
 
     def note_landed(self) -> bool:
