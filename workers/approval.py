@@ -13,8 +13,8 @@ from indexer.record import record_withdrawn
 from indexer.store import Write, append
 from schemas.events import DecisionApproved
 from schemas.names import SourceName, decisions_stream
-from workers.commands import chosen
 from workers.indexing import bring_up
+from workers.sources_file import chosen
 from workers.wiring import Wiring
 
 

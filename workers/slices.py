@@ -18,7 +18,7 @@ from indexer.queries import crawl_state
 from indexer.scheduling import Scheduled, is_paused, note_asked, read_schedule
 from indexer.store import Appended, last_position
 from schemas.names import SourceName
-from workers.commands import begin_crawl
+from workers.crawling import begin_crawl
 from workers.logs import about
 from workers.outcome import Outcome
 from workers.schedule import is_due, patience, to_ask

@@ -5,7 +5,7 @@ from typing import Any
 
 from schemas.events import Recorded, RecordQuarantined, rfc3339
 from workers.approval import Approved
-from workers.commands import Crawled
+from workers.crawling import Crawled
 from workers.kinds import KINDS
 from workers.outcome import Outcome
 from workers.sources_file import SourceConfig, interval_text

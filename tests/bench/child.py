@@ -19,7 +19,7 @@ from indexer.sql import insert_missing_whole
 from indexer.store import EVENTS, RECORDS, STREAMS
 from indexer.verify import verify
 from tests.bench.measuring import measured, tell
-from workers.commands import crawl_sources
+from workers.crawling import crawl_sources
 from workers.settings import read_settings
 from workers.terminal import crawling, say
 from workers.wiring import Wiring

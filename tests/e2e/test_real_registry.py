@@ -17,8 +17,8 @@ from schemas.names import ServerName
 from tests.e2e.celery_processes import beat, through, worker
 from tests.e2e.conftest import Home
 from tests.servers import wait_until
-from workers.commands import search_index
 from workers.sample.serve import SampleServer
+from workers.searching import search_index
 from workers.settings import read_settings
 from workers.terminal import say
 from workers.wiring import Wiring

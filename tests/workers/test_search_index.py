@@ -9,7 +9,7 @@ from indexer.search import SearchIndex
 from schemas.names import ServerName, document_id
 from tests.indexer.made import lines
 from tests.servers import MeilisearchServer
-from workers.commands import search_index
+from workers.searching import search_index
 
 NAMES = ["io.github.Acme/pdf", "io.github.acme/pdf", "io.github.acme/PDF"]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.errors import ConfigurationError
-from workers.sources_file import SourceConfig, interval, read_sources
+from workers.sources_file import SourceConfig, chosen, interval, read_sources
 
 LEAST = '[[source]]\nname = "official"\nkind = "registry"\nurl = "https://registry.example"\n'
 
@@ -223,3 +223,23 @@ def toml(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(toml, value))}]"
     return "{}" if value is None else str(value)
+
+
+def source(name: str, *, enabled: bool = True) -> SourceConfig:
+    return SourceConfig(name=name, kind="registry", url="https://r.test", enabled=enabled)
+
+
+SOURCES = [source("first"), source("off", enabled=False), source("last")]
+
+
+def test_all_sources_that_are_enabled_are_chosen() -> None:
+    assert [one.name for one in chosen(SOURCES, [])] == ["first", "last"]
+
+
+def test_sources_are_chosen_by_name_once_each_and_in_the_order_asked_for() -> None:
+    assert [one.name for one in chosen(SOURCES, ["last", "off", "last"])] == ["last", "off"]
+
+
+def test_a_name_that_is_not_configured_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ConfigurationError, match="no source 'frist'; configured are first, last, off"):
+        chosen(SOURCES, ["first", "frist"])

@@ -10,7 +10,7 @@ from indexer.projections import runner
 from schemas.cloud_events import cloud_event, event_schema
 from schemas.documents import document_schema
 from workers import report, terminal
-from workers.commands import search_index
+from workers.searching import search_index
 from workers.shell.parts import TIME, Json, moment, stored, unknown, wired
 
 app = typer.Typer()

@@ -5,11 +5,14 @@ from typing import Annotated
 import typer
 
 from indexer import queries
+from indexer.scheduling import pause as pause_source
 from schemas.names import SourceName
 from workers import source_report, terminal
 from workers.approval import approve as approve_source
-from workers.commands import check_sources, chosen, crawl_sources, pause_source
+from workers.checking import check_sources
+from workers.crawling import crawl_sources
 from workers.shell.parts import FAILED, LARGEST, Json, wired
+from workers.sources_file import chosen
 from workers.up import run_up
 
 app = typer.Typer()
@@ -54,17 +57,22 @@ def crawls(
 @app.command(epilog="Example: mcp-indexer pause official")
 def pause(source: Annotated[str, typer.Argument(help="The source's name.")]) -> None:
     """No crawls of a source for now; one under way ends at its next page."""
-    with wired() as wiring:
-        pause_source(wiring, source, paused=True)
+    _set_paused(source, paused=True)
     terminal.say(f"{source} is paused; `mcp-indexer resume {source}` lets it be crawled again.")
 
 
 @app.command(epilog="Example: mcp-indexer resume official")
 def resume(source: Annotated[str, typer.Argument(help="The source's name.")]) -> None:
     """Let a paused source be crawled again, at once where it is due."""
-    with wired() as wiring:
-        pause_source(wiring, source, paused=False)
+    _set_paused(source, paused=False)
     terminal.say(f"{source} may be crawled again.")
+
+
+def _set_paused(source: str, *, paused: bool) -> None:
+    with wired() as wiring:
+        (config,) = chosen(wiring.configured, [source])
+        with wiring.database.write() as connection:
+            pause_source(connection, SourceName(config.name), paused=paused)
 
 
 @app.command(epilog="Example: mcp-indexer approve official")

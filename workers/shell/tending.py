@@ -12,10 +12,10 @@ from indexer.verify import repair as mend
 from indexer.verify import verify as check
 from schemas.names import SourceName
 from workers import report, source_report, terminal
-from workers.commands import chosen
 from workers.doctor import examine
 from workers.reexamination import reexamine
 from workers.shell.parts import ATTENTION, FAILED, Json, wired
+from workers.sources_file import chosen
 from workers.standing import status_of
 
 app = typer.Typer()

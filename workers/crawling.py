@@ -1,9 +1,8 @@
-"""What the larger commands do: crawl several sources, check them, pause them, search."""
+"""Crawls sources one after the other, through to the index and the exchange, and says what that came to."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 from indexer import queries
 from indexer.errors import (
@@ -13,14 +12,12 @@ from indexer.errors import (
     IndexUnavailable,
     LeaseHeld,
     LeaseLost,
-    McpIndexerError,
 )
 from indexer.projections.checkpoints import DOCUMENTS
-from indexer.scheduling import pause, read_schedule
-from indexer.search import SearchIndex
+from indexer.scheduling import read_schedule
 from indexer.store import last_position
 from schemas.events import Counts
-from schemas.names import ServerName, SourceName, document_id
+from schemas.names import SourceName
 from workers.broker import check_broker
 from workers.crawl import Crawl
 from workers.indexing import Indexing
@@ -28,10 +25,9 @@ from workers.kinds import KINDS
 from workers.outcome import Outcome
 from workers.publishing import publish_all
 from workers.source import traits
-from workers.sources_file import SourceConfig
+from workers.sources_file import SourceConfig, chosen
 from workers.wiring import OpenedSource, Wiring
 
-Json = dict[str, Any]
 Crawling = Callable[[str], AbstractContextManager[Callable[[Counts], None]]]
 """Shows a crawl of a source while it goes on: called with what it came to so far."""
 
@@ -71,20 +67,6 @@ class Crawled:
         if "failed" in statuses or self.index_error is not None:
             return 1
         return 3 if "parked" in statuses else 0
-
-
-def chosen(sources: list[SourceConfig], names: list[str], *, all_of_them: bool = False) -> list[SourceConfig]:
-    """The named sources; without names those that are enabled, or `all_of_them`.
-
-    Raises ConfigurationError for a name that is not configured.
-    """
-    known = {source.name: source for source in sources}
-    for name in names:
-        if name not in known:
-            raise ConfigurationError(f"There is no source {name!r}; configured are {', '.join(sorted(known))}.")
-    if names:
-        return [known[name] for name in dict.fromkeys(names)]
-    return [source for source in sources if source.enabled or all_of_them]
 
 
 def crawl_sources(
@@ -155,13 +137,6 @@ def _not_paused(wiring: Wiring, configs: list[SourceConfig], *, by_name: bool) -
     return [config for config in configs if config.name not in paused]
 
 
-def pause_source(wiring: Wiring, name: str, *, paused: bool) -> None:
-    """Pauses a source, or resumes it. Raises ConfigurationError for a name that is not configured."""
-    (config,) = chosen(wiring.configured, [name])
-    with wiring.database.write() as connection:
-        pause(connection, SourceName(config.name), paused=paused)
-
-
 def begin_crawl(wiring: Wiring, config: SourceConfig, *, audit: bool = False) -> Crawl:
     """Begins a crawl of a source, or goes on with the one that was interrupted. Raises LeaseHeld."""
     kind = KINDS[config.kind]
@@ -218,36 +193,3 @@ def _crawled(wiring: Wiring, outcomes: list[Outcome], error: str | None) -> Craw
         lag = next(one["lag"] for one in queries.projections(connection) if one["name"] == DOCUMENTS)
         position = last_position(connection)
     return Crawled(outcomes, position, wiring.settings.index, documents, lag, error)
-
-
-def search_index(index: SearchIndex, query: str, options: Json) -> Json:
-    """What the index answers; a server whose whole name is the query comes first.
-
-    A name ends in words that every other name ends in too, so the words alone would not always find it.
-    """
-    answer = index.search(query, **options)
-    hits = answer["hits"]
-    if "/" in query and not any(hit["name"] == query for hit in hits[:1]):
-        named = f"id = {document_id(ServerName(query))}"  # filters on names take upper and lower case for the same
-        wanted = f"({options['filter']}) AND {named}" if options.get("filter") else named
-        exact = index.search("", filter=wanted, limit=1)["hits"]
-        hits = [*exact, *(hit for hit in hits if hit["name"] != query)][: options["limit"]]
-    return {
-        "query": query,
-        "hits": hits,
-        "total": max(answer["estimatedTotalHits"], len(hits)),
-        "facets": answer.get("facetDistribution", {}),
-    }
-
-
-def check_sources(wiring: Wiring, names: list[str]) -> list[Json]:
-    """Asks each source for its first page; records nothing."""
-    found: list[Json] = []
-    for config in chosen(wiring.configured, names):
-        try:
-            page = wiring.open_source(config).source.fetch(None, None)
-        except McpIndexerError as error:
-            found.append({"name": config.name, "ok": False, "records": None, "error": str(error)})
-        else:
-            found.append({"name": config.name, "ok": True, "records": len(page.records), "error": None})
-    return found
