@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import signal
 import socket
 import sys
 import uuid
@@ -73,6 +74,13 @@ def only_loopback() -> Iterator[None]:
     GUARD.on = True
     yield
     GUARD.on = False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible() -> None:
+    """What tests start can be interrupted, though a shell that starts us in the background has that ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def missing(reason: str) -> NoReturn:
