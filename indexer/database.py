@@ -116,6 +116,8 @@ class Database:
         try:
             connection = engine.connect()
         except ProgrammingError as error:
+            if interrupted(error):  # while a connection of the pool was tried
+                raise
             raise ConfigurationError(
                 f"MCP_INDEXER_DATABASE_URL cannot be used ({first_line(error.orig)}); write "
                 "postgresql+psycopg://USER@HOST/NAME."

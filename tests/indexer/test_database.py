@@ -12,7 +12,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import text
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.exc import ProgrammingError
@@ -400,6 +402,27 @@ def test_an_interrupt_that_a_driver_made_an_error_of_is_one(sqlite: Database) ->
         fail()
     with pytest.raises(ProgrammingError), sqlite.read():
         raise ProgrammingError("SELECT 1", None, Exception("no such table"))
+
+
+@pytest.mark.parametrize("use", [Database.read, Database.write])
+def test_an_interrupt_while_a_connection_is_tried_is_one_too(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, use: Callable[[Database], AbstractContextManager[SqlConnection]]
+) -> None:
+    database = Database(postgres_url)
+    with use(database):
+        pass
+
+    def interrupted(cursor: psycopg.Cursor[object], statement: str, *_: object) -> None:
+        cursor.connection.pgconn.send_query(statement.encode())
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(psycopg.Cursor, "execute", interrupted)
+        with pytest.raises(KeyboardInterrupt), use(database):
+            pytest.fail("it was interrupted")
+    with use(database) as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+    database.close()
 
 
 def test_who_waits_too_long_on_postgres_is_told_too(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
