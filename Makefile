@@ -16,9 +16,9 @@ unexport PYTHONDONTWRITEBYTECODE
 run: $(READY)
 	@$(BIN)/python -m workers.tour
 
-# The cheap checks first; pytest's closing line is the last.
+# The cheap checks first; pytest's closing line is the last. Tests wait more than they compute: three at a time, then.
 test: lint
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(READY)
 	@$(BIN)/python -m tests.bench
@@ -26,7 +26,7 @@ bench: $(READY)
 
 # Many more kills and orders of events than make test has, and random ones: tens of minutes.
 chaos: $(READY)
-	@$(BIN)/pytest -m chaos
+	@$(BIN)/pytest -m chaos --override-ini faulthandler_timeout=0
 
 replay: $(READY)
 	@$(BIN)/python -m tests.replay

@@ -59,8 +59,12 @@ def wait_until(condition: Callable[[], T], timeout: float = 30, every: float = 0
 
 
 def free_port() -> int:
-    """A port nobody listens on, below those given to outgoing connections: it is still free after a crash."""
-    for port in random.sample(range(15_000, 32_000), 200):
+    """A port nobody listens on, below those given to outgoing connections: it is still free after a crash.
+
+    Tests that run beside these, in another process, have other ones.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for port in random.sample(range(15_000 + worker % 10, 32_000, 10), 200):
         with socket.socket() as probe:
             try:
                 probe.bind((LOOPBACK, port))
