@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from indexer.errors import McpIndexerError
 from indexer.search import SearchIndex
 from tests.servers import (
+    LOOPBACK,
     MeilisearchServer,
     PostgresServer,
     RabbitServer,
@@ -27,6 +29,10 @@ from workers.meili_binary import find_binary
 CHECKOUT = Path(__file__).parents[1]
 
 S = TypeVar("S", bound=Server)
+
+# An example takes as long as the machine lets it: the same one would fail here and pass there.
+settings.register_profile("however slow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("however slow")
 
 
 class NetworkForbidden(BaseException):
@@ -188,6 +194,14 @@ def documents_sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(SearchIndex, "send", counted)
     return counts
+
+
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """An address where nobody answers, nor can anybody begin to: its port is taken, and not listened on."""
+    with socket.socket() as held:
+        held.bind((LOOPBACK, 0))
+        yield f"http://{LOOPBACK}:{held.getsockname()[1]}"
 
 
 @pytest.fixture(scope="session")

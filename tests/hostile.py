@@ -21,7 +21,8 @@ class HostileServer:
         self._reply = reply
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
-        self._threads = [threading.Thread(target=self._listen, daemon=True)]
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._answering: list[threading.Thread] = []
 
     @property
     def url(self) -> str:
@@ -29,16 +30,17 @@ class HostileServer:
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
 
     def __enter__(self) -> "HostileServer":
-        self._threads[0].start()
+        self._listening.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)
+        self._listening.join()  # who is connected is known from here on
         self._socket.close()
         for connection in list(self._open):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
+        for thread in self._answering:
             thread.join(5)
 
     def _listen(self) -> None:
@@ -46,8 +48,8 @@ class HostileServer:
             while True:
                 connection, _ = self._socket.accept()
                 self._open.add(connection)
-                self._threads.append(threading.Thread(target=self._answer, args=(connection,), daemon=True))
-                self._threads[-1].start()
+                self._answering.append(threading.Thread(target=self._answer, args=(connection,), daemon=True))
+                self._answering[-1].start()
 
     def _answer(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):

@@ -35,6 +35,12 @@ T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
 AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
+PATIENCE = 60.0
+"""Seconds that something gets to become so. What counts is that it does: a busy machine gives a process no CPU for some
+of them, and nobody waits once it is so.
+"""
+LONGEST_ANSWER = 30.0
+"""Seconds that a server gets for one answer."""
 
 # A keeper: waits for the end of its input, then ends the group and removes its folder.
 KEEPER = 'cat; kill -s "$1" -- "-$2"; sleep 1; kill -s KILL -- "-$2"; rm -rf -- "$3"'
@@ -48,14 +54,16 @@ class ServerFailed(Exception):
     """A server did not start, or ended too early; the text holds the last it wrote."""
 
 
-def wait_until(condition: Callable[[], T], timeout: float = 30, every: float = 0.02) -> T:
+def wait_until(condition: Callable[[], T], timeout: float = PATIENCE, every: float = 0.02) -> T:
     """What `condition` answers, as soon as that is true; an AssertionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    while not (answer := condition()):
-        if time.monotonic() > deadline:
+    while True:
+        last = time.monotonic() > deadline  # before it is asked: who stood still in between looks once more
+        if answer := condition():
+            return answer
+        if last:
             raise AssertionError(f"still not so after {timeout:g} s: {condition!r} answers {answer!r}")
         time.sleep(every)
-    return answer
 
 
 def free_port() -> int:
@@ -85,7 +93,7 @@ def found(what: str, package: str, *candidates: str | Path | None) -> Path:
 def exchange(port: int, question: bytes, enough: int) -> bytes:
     """The first bytes a server says to a question: `enough` of them, or fewer; none when it is not there."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=5) as connection:
+        with socket.create_connection((LOOPBACK, port), timeout=LONGEST_ANSWER) as connection:
             connection.sendall(question)
             answer = b""
             while len(answer) < enough and (more := connection.recv(enough - len(answer))):
@@ -101,7 +109,7 @@ class Server(ABC):
     name: ClassVar[str]
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     kill_signal: ClassVar[signal.Signals] = signal.SIGKILL
-    patience: ClassVar[float] = 30
+    patience: ClassVar[float] = PATIENCE
     restore_signals: ClassVar[bool] = True
     """Without it a file that may not grow is an error to the server, and not its end."""
 
@@ -322,14 +330,24 @@ class PostgresServer(Server):
     def create_database(self) -> str:
         """A new, empty database; its name."""
         name = f"test_{uuid.uuid4().hex}"
-        with self._connect() as connection:
-            connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+        self._administer(sql.SQL("create database {}").format(sql.Identifier(name)))
         return name
 
     def drop_database(self, name: str) -> None:
         """Away with it, whoever is still connected."""
-        with self._connect() as connection:
-            connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+        self._administer(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+    def _administer(self, command: sql.Composed) -> None:
+        wait_until(lambda: self._done(command), every=0.5)
+
+    def _done(self, command: sql.Composed) -> bool:
+        """Whether that could be done. Postgres gives who is connected five seconds to go, and then does nothing."""
+        try:
+            with self._connect() as connection:
+                connection.execute(command)
+        except psycopg.errors.ObjectInUse:
+            return False
+        return True
 
     def _connect(self) -> psycopg.Connection:
         return psycopg.connect(
@@ -338,7 +356,7 @@ class PostgresServer(Server):
             user="postgres",
             dbname="postgres",
             autocommit=True,
-            connect_timeout=5,
+            connect_timeout=int(LONGEST_ANSWER),
         )
 
 
@@ -463,4 +481,4 @@ class MeilisearchServer(Server):
 
     def _ask(self, method: str, path: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.key}"}
-        return httpx.request(method, self.url + path, headers=headers, timeout=10, trust_env=False)
+        return httpx.request(method, self.url + path, headers=headers, timeout=LONGEST_ANSWER, trust_env=False)
