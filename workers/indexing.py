@@ -43,6 +43,11 @@ class Indexing:
         self.tail = Tail()
         self.error: str | None = None
 
+    @property
+    def in_flight(self) -> bool:
+        """Whether documents are being sent or waited for: until then no others are sent."""
+        return self._sending is not None and self._sending.is_alive()
+
     def step(self, events: int) -> None:
         """Called between pages with the number of events since the last call; goes on when enough came together."""
         self._waiting += events
@@ -69,7 +74,7 @@ class Indexing:
 
     def _send(self) -> None:
         """Begins to send what waits, if that is enough by now and nothing is in flight."""
-        if self.error is not None or (self._sending is not None and self._sending.is_alive()):
+        if self.error is not None or self.in_flight:
             return
         enough = self._enough()
         if self._unsent < enough:  # entries are at most as many as events, which need not be counted

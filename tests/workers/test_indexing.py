@@ -1,5 +1,6 @@
 """The index while a crawl goes on, on a real Meilisearch: when what waits is sent, and what is not waited for."""
 
+import math
 import threading
 from collections.abc import Iterator
 
@@ -11,12 +12,12 @@ from indexer.projections import documents
 from indexer.search import SearchIndex
 from schemas.names import ServerName, document_id
 from tests.indexer.made import appended, configured, observed, record
-from tests.servers import free_port, wait_until
+from tests.servers import PATIENCE, wait_until
 from workers import indexing
 from workers.indexing import Indexing
 
 OFTEN = {"STEP_SECONDS": 0.0, "STEP_EVENTS": 1, "WATCH_SECONDS": 0.01}
-SMALL = {"SEND_ENTRIES": 4}
+SMALL = {"SEND_ENTRIES": 4, "SEND_SECONDS": math.inf}
 
 
 @pytest.fixture
@@ -47,12 +48,8 @@ class Servers:
         self._indexing.step(number)
 
 
-def in_flight() -> bool:
-    return any(thread.name == "to the index" for thread in threading.enumerate())
-
-
-def landed() -> None:
-    wait_until(lambda: not in_flight())
+def landed(indexing: Indexing) -> None:
+    wait_until(lambda: not indexing.in_flight)
 
 
 def free(database: Database) -> bool:
@@ -69,7 +66,7 @@ def test_what_came_together_is_sent_when_it_is_enough_and_the_rest_at_the_end(
     servers = Servers(database, indexing)
     for _ in range(11):
         servers.come()
-        landed()
+        landed(indexing)
     assert documents_sent == [4, 4]
     indexing.finish()
     assert documents_sent == [4, 4, 3]
@@ -84,7 +81,7 @@ def test_many_versions_of_few_servers_are_few_entries(
     for number in range(8):
         appended(database, *(observed(record(f"com.example/{one}", str(number))) for one in "abc"))
         indexing.step(3)
-        landed()
+        landed(indexing)
     assert documents_sent == []
     indexing.finish()
     assert documents_sent == [3]
@@ -102,14 +99,14 @@ def test_pages_go_on_while_documents_are_sent_and_the_lock_is_held_only_so_long(
     servers.come(5)
     wait_until(lambda: documents_sent == [5])
     servers.come(20)
-    assert in_flight()
+    assert indexing.in_flight
     assert not free(database)
     may_go.set()
-    landed()
+    landed(indexing)
     assert free(database)
     assert documents_sent == [5]
     servers.come()
-    landed()
+    landed(indexing)
     assert documents_sent == [5, 21]
     indexing.close()
 
@@ -119,13 +116,13 @@ def test_what_has_waited_long_is_sent_though_it_is_little_and_nothing_comes(
 ) -> None:
     indexing_ = Indexing(database, lambda: index)
     Servers(database, indexing_).come()
-    assert not in_flight()
+    assert not indexing_.in_flight
     monkeypatch.setattr(indexing, "SEND_SECONDS", 0.0)
     indexing_.step(0)
-    landed()
+    landed(indexing_)
     assert index.present([document_id(ServerName("com.example/server-0"))])
     indexing_.step(0)
-    assert not in_flight()
+    assert not indexing_.in_flight
 
 
 def test_who_stops_waits_for_no_index(database: Database, index: SearchIndex, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,10 +130,10 @@ def test_who_stops_waits_for_no_index(database: Database, index: SearchIndex, mo
     monkeypatch.setattr(documents, "open_filler", lambda *_: stuck)
     indexing = Indexing(database, lambda: index)
     Servers(database, indexing).come(5)
-    assert stuck.pushed.wait(30)
+    assert stuck.pushed.wait(PATIENCE)
     assert not free(database)
     indexing.close()
-    assert not in_flight()
+    landed(indexing)
     assert free(database)
 
 
@@ -154,17 +151,19 @@ class Stuck:
         return False
 
 
-def test_an_index_that_is_down_is_noted_and_asked_again_at_the_end(database: Database, index: SearchIndex) -> None:
-    nowhere = SearchIndex(f"http://127.0.0.1:{free_port()}", None, index.uid)
+def test_an_index_that_is_down_is_noted_and_asked_again_at_the_end(
+    database: Database, index: SearchIndex, nobody: str
+) -> None:
+    nowhere = SearchIndex(nobody, None, index.uid)
     to_open = [index, nowhere]
     indexing = Indexing(database, lambda: to_open[-1])
     servers = Servers(database, indexing)
     servers.come(5)
-    landed()
+    landed(indexing)
     assert indexing.error is not None
     assert "does not answer" in indexing.error
     servers.come(20)
-    assert not in_flight()
+    assert not indexing.in_flight
     to_open.pop()
     indexing.finish()
     assert indexing.error is None
