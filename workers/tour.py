@@ -160,18 +160,39 @@ def _changes(stop: Stop, settings: Settings, binary: Path | None) -> dict[str, s
 
 def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """A command as it is; it ends when this process is told to."""
-    child = subprocess.Popen([sys.executable, "-m", "workers", *arguments], env=environment)
+    child: subprocess.Popen[bytes] | None = None
     try:
+        with _told_later():
+            child = subprocess.Popen([sys.executable, "-m", "workers", *arguments], env=environment)
         return child.wait()
     except KeyboardInterrupt as interrupt:
-        if isinstance(interrupt, _Terminated):
-            child.terminate()
-        try:
-            child.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            child.terminate()
-            child.wait()
+        if child is not None:
+            _end(child, tell=isinstance(interrupt, _Terminated))
         raise
+
+
+def _end(child: subprocess.Popen[bytes], *, tell: bool) -> None:
+    """Waits until a command has ended that was told to, or is told now; longer than a moment it is not asked."""
+    if tell:
+        child.terminate()
+    try:
+        child.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        child.terminate()
+        child.wait()
+
+
+@contextmanager
+def _told_later() -> Iterator[None]:
+    """Has SIGTERM heard when it can be passed on: in the midst of starting a command it would leave that behind."""
+    told: list[int] = []
+    usual = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+    if told:
+        raise _Terminated
 
 
 def _suggest(changed: Mapping[str, str]) -> None:

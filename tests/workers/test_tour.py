@@ -4,14 +4,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from indexer.errors import SourceMalformed, SourceUnavailable
-from tests.servers import MeilisearchServer, free_port, wait_until
+from tests.servers import MeilisearchServer, wait_until
+from workers.sample.answers import Request
 from workers.sample.bundled import sample_registry
 from workers.sample.faults import Fault, Faults
 from workers.sample.serve import SampleServer
@@ -19,6 +21,9 @@ from workers.sources_file import read_sources
 from workers.tour import SOURCES, reach
 
 FIRST = "$ mcp-indexer crawl sample"
+TOUR = ("-m", "workers.tour")
+LONGEST = 300.0
+"""Seconds for a whole tour: it starts seven programs, each of which may take ten."""
 INSTEAD = "crawling the bundled sample registry instead.\n"
 
 
@@ -31,25 +36,25 @@ class Visitor:
         self.environment = {**ours, "MCP_INDEXER_MEILI_BINARY": str(binary)}
 
     @contextmanager
-    def begins(self, *arguments: str, **more: str) -> Iterator[subprocess.Popen[str]]:
+    def begins(self, *arguments: str, tour: Sequence[str] = TOUR, **more: str) -> Iterator[subprocess.Popen[str]]:
         with subprocess.Popen(
-            [sys.executable, "-m", "workers.tour", *arguments],
+            [sys.executable, *tour, *arguments],
             cwd=self.folder,
             env={**self.environment, **more},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-        ) as tour:
+        ) as begun:
             try:
-                yield tour
+                yield begun
             finally:
-                tour.kill()
+                begun.kill()
 
     def takes(self, *arguments: str, **more: str) -> tuple[int, str, str]:
         """Its exit status, output and messages."""
         with self.begins(*arguments, **more) as tour:
-            out, said = tour.communicate(timeout=120)
+            out, said = tour.communicate(timeout=LONGEST)
             return tour.returncode, out, said
 
     def left(self) -> list[str]:
@@ -71,12 +76,6 @@ def visitor(tmp_path: Path, meilisearch_binary: Path) -> Iterator[Visitor]:
     visitor = Visitor(tmp_path, meilisearch_binary)
     yield visitor
     wait_until(lambda: not visitor.left())
-
-
-@pytest.fixture
-def nobody() -> str:
-    """An address where nobody answers."""
-    return f"http://127.0.0.1:{free_port()}"
 
 
 @pytest.fixture
@@ -159,16 +158,13 @@ def test_it_touches_nothing_that_an_operator_has(
 
 @pytest.mark.parametrize("group", [True, False], ids=["ctrl-c", "sigterm"])
 def test_told_to_stop_it_stops_and_goes_on_next_time(visitor: Visitor, official: SampleServer, group: bool) -> None:
-    with visitor.begins("--official", official.url) as tour:
-        wait_until(lambda: len(official.requests) == 1)
-        official.faults.delay = 60.0
-        wait_until(lambda: len(official.requests) == 2)  # the crawl waits for its first page
+    with waiting_crawl(official) as waits, visitor.begins("--official", official.url) as tour:
+        assert waits.wait(LONGEST)
         if group:  # as a terminal does it
             os.killpg(tour.pid, signal.SIGINT)
         else:
             tour.terminate()
-        _, said = tour.communicate(timeout=30)
-    official.faults.delay = 0.0
+        _, said = tour.communicate(timeout=LONGEST)
 
     assert tour.returncode == 130
     assert said.splitlines()[-1].startswith("Interrupted;")
@@ -185,6 +181,46 @@ def test_bad_settings_get_a_sentence(visitor: Visitor, nobody: str) -> None:
     dead: Mapping[str, str] = {"MCP_INDEXER_MEILI_URL": nobody}
     assert_sentence(visitor.takes("--official", nobody, **dead), 1)
     assert visitor.takes("--max-pages", "0")[0] == 2
+
+
+TOLD_AT_ONCE = """
+import os, signal, subprocess, sys
+from workers.tour import main
+
+start = subprocess.Popen.__init__
+
+def told_at_once(self, command, *arguments, **options):
+    start(self, command, *arguments, **options)
+    if "crawl" in command:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+subprocess.Popen.__init__ = told_at_once
+sys.exit(main())
+"""
+
+
+def test_told_to_stop_while_it_starts_a_command_it_stops_that_too(visitor: Visitor, official: SampleServer) -> None:
+    with waiting_crawl(official), visitor.begins("--official", official.url, tour=("-c", TOLD_AT_ONCE)) as tour:
+        assert tour.wait(LONGEST) == 130
+        wait_until(lambda: not visitor.left())
+
+
+@contextmanager
+def waiting_crawl(official: SampleServer) -> Iterator[threading.Event]:
+    """Has a crawl wait for its first page, and says when it does."""
+    waits, over = threading.Event(), threading.Event()
+
+    def hold(request: Request) -> None:
+        if "limit=100" in request.query:
+            waits.set()
+            over.wait()
+
+    official.faults.hook = hold
+    try:
+        yield waits
+    finally:
+        official.faults.hook = None
+        over.set()
 
 
 def assert_sentence(taken: tuple[int, str, str], expected: int) -> None:
