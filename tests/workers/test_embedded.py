@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from indexer.errors import ConfigurationError, IndexUnavailable
-from tests.servers import wait_until
+from tests.servers import LONGEST_ANSWER, wait_until
 from workers.embedded import Address, EmbeddedMeilisearch
 from workers.meili_folder import MeiliFolder, unusable
 
@@ -106,13 +106,17 @@ def said(program: subprocess.Popen[str]) -> Address:
 
 def put(address: Address, uid: str) -> None:
     headers = {"Authorization": f"Bearer {address.key}"}
-    httpx.post(f"{address.url}/indexes", json={"uid": uid}, headers=headers).raise_for_status()
+    made = httpx.post(f"{address.url}/indexes", json={"uid": uid}, headers=headers, timeout=LONGEST_ANSWER)
+    made.raise_for_status()
     wait_until(lambda: has(address, uid))
 
 
 def has(address: Address, uid: str) -> bool:
-    headers = {"Authorization": f"Bearer {address.key}"}
-    return httpx.get(f"{address.url}/indexes/{uid}", headers=headers).status_code == httpx.codes.OK
+    return asked(address, f"/indexes/{uid}", Authorization=f"Bearer {address.key}").status_code == httpx.codes.OK
+
+
+def asked(address: Address, path: str, **headers: str) -> httpx.Response:
+    return httpx.get(f"{address.url}{path}", headers=headers, timeout=LONGEST_ANSWER)
 
 
 def program(path: Path, text: str) -> Path:
@@ -125,7 +129,7 @@ def test_the_first_to_need_it_starts_it_and_the_next_shares_it(home: Home) -> No
     with home.holder() as first, home.holder() as second, home.command() as third:
         address = first.ensure()
         processes = home.processes()
-        assert httpx.get(f"{address.url}/health").json() == {"status": "available"}
+        assert asked(address, "/health").json() == {"status": "available"}
         assert first.ensure() == second.ensure() == said(third) == address
         assert home.processes() == processes
 
@@ -135,7 +139,7 @@ def test_only_who_has_the_key_is_answered(home: Home) -> None:
         address = holder.ensure()
         assert address.url.startswith("http://127.0.0.1:")
         assert address.key not in repr(address)
-        assert httpx.get(f"{address.url}/indexes").status_code == httpx.codes.UNAUTHORIZED
+        assert asked(address, "/indexes").status_code == httpx.codes.UNAUTHORIZED
         command_line = Path(f"/proc/{home.processes()[0]}/cmdline").read_text()
         assert address.key not in command_line
 
@@ -216,6 +220,7 @@ def test_commands_that_come_at_once_get_one_server_and_one_key(home: Home) -> No
         home.command() as e, home.command() as f, home.command() as g, home.command() as h,
     ):  # fmt: skip
         assert len({said(command) for command in (a, b, c, d, e, f, g, h)}) == 1
+        end(home.processes()[1], signal.SIGTERM)  # it tells where Meilisearch answers before it writes that down
     assert home.folder.log.read_text().count(" answers at ") == 1
 
 

@@ -669,11 +669,9 @@ def test_an_answer_that_is_no_http_is_unavailable(real: Fetcher) -> None:
         real.get_json(url)
 
 
-def test_where_nobody_listens_it_is_unavailable(real: Fetcher) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+def test_where_nobody_listens_it_is_unavailable(real: Fetcher, nobody: str) -> None:
     with pytest.raises(SourceUnavailable, match="ConnectError"):
-        real.get_json(f"http://127.0.0.1:{port}/")
+        real.get_json(nobody)
 
 
 # What watchers hear

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from tests.servers import LONGEST_ANSWER, PATIENCE
 from workers.sample.bundled import sample_registry
 from workers.sample.faults import Fault, Faults
 from workers.sample.problems import Answer
@@ -31,9 +32,15 @@ def server() -> Iterator[SampleServer]:
         yield running
 
 
+def asking(url: str) -> httpx.Client:
+    """A client that keeps its connection, and waits for an answer, however long the other side gets no CPU."""
+    return httpx.Client(base_url=url, timeout=LONGEST_ANSWER, limits=httpx.Limits(keepalive_expiry=None))
+
+
 @pytest.fixture
 def client(server: SampleServer) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, headers={"User-Agent": "tests/1 (+https://tests.example)"}) as made:
+    with asking(server.url) as made:
+        made.headers["User-Agent"] = "tests/1 (+https://tests.example)"
         yield made
 
 
@@ -94,7 +101,7 @@ def test_what_is_published_while_it_serves_is_served(server: SampleServer, clien
 
 @contextmanager
 def faulty(faults: Faults) -> Iterator[tuple[SampleServer, httpx.Client]]:
-    with SampleServer(sample_registry(), faults) as running, httpx.Client(base_url=running.url) as client:
+    with SampleServer(sample_registry(), faults) as running, asking(running.url) as client:
         yield running, client
 
 
@@ -132,7 +139,7 @@ def test_many_clients_at_once_while_versions_are_published() -> None:
     with SampleServer(registry) as running:
 
         def crawl() -> None:
-            with httpx.Client(base_url=running.url) as client:
+            with asking(running.url) as client:
                 met = walk(client, 50)
                 wrong.extend(key for key, following in pairwise(met) if key >= following)
 
@@ -149,11 +156,11 @@ def test_many_clients_at_once_while_versions_are_published() -> None:
 
 
 def test_stopping_ends_connections_that_are_kept_open() -> None:
-    with httpx.Client() as client:
-        with SampleServer(SampleRegistry()) as running:
-            assert client.get(f"{running.url}{PATH}").status_code == 200
+    with SampleServer(SampleRegistry()) as running, asking(running.url) as client:
+        assert client.get(PATH).status_code == 200
+        running.stop()
         with pytest.raises(httpx.TransportError):
-            client.get(f"{running.url}{PATH}")
+            client.get(PATH)
 
 
 def test_a_server_that_was_never_started_can_be_stopped() -> None:
@@ -180,19 +187,19 @@ def program(*arguments: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_the_program_serves_until_it_is_told_to_stop(how: signal.Signals) -> None:
     with program("--generate", "100", "--seed", "3", "--without-bundled") as (process, url):
-        with httpx.Client(base_url=url) as client:
+        with asking(url) as client:
             expected = sample_registry(100, seed=3, bundled=False).items(include_deleted=False)
             assert walk(client, 100) == [(item["server"]["name"], item["server"]["version"]) for item in expected]
             process.send_signal(how)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, out, err) == (0, "", "")
 
 
 def test_the_program_takes_faults_and_a_delay() -> None:
-    with program("--faults", "503=1,retry-after=2", "--delay-ms", "1") as (_, url):
-        given = httpx.get(url + PATH)
+    with program("--faults", "503=1,retry-after=2", "--delay-ms", "1") as (_, url), asking(url) as client:
+        given = client.get(PATH)
         assert (given.status_code, given.headers["Retry-After"]) == (503, "2")
-        assert httpx.get(f"{url}/v0.1/ping").json() == {"pong": True}
+        assert client.get("/v0.1/ping").json() == {"pong": True}
 
 
 @pytest.mark.parametrize(
