@@ -41,6 +41,7 @@ of them, and nobody waits once it is so.
 """
 LONGEST_ANSWER = 30.0
 """Seconds that a server gets for one answer."""
+_GIVEN: set[int] = set()
 
 # A keeper: waits for the end of its input, then ends the group and removes its folder.
 KEEPER = 'cat; kill -s "$1" -- "-$2"; sleep 1; kill -s KILL -- "-$2"; rm -rf -- "$3"'
@@ -69,7 +70,8 @@ def wait_until(condition: Callable[[], T], timeout: float = PATIENCE, every: flo
 def free_port() -> int:
     """A port nobody listens on, below those given to outgoing connections: it is still free after a crash.
 
-    Tests that run beside these, in another process, have other ones.
+    Tests that run beside these, in another process, have other ones. None is given twice: who was given it listens
+    there later, or counts on nobody to listen.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     for port in random.sample(range(15_000 + worker % 10, 32_000, 10), 200):
@@ -78,6 +80,8 @@ def free_port() -> int:
                 probe.bind((LOOPBACK, port))
             except OSError:
                 continue
+        if port not in _GIVEN:
+            _GIVEN.add(port)
             return port
     raise ServerFailed("200 ports tried, and none of them is free")
 

@@ -14,12 +14,14 @@ import sqlalchemy
 from tests.conftest import NetworkForbidden, made, missing
 from tests.servers import (
     AMQP_HEADER,
+    PATIENCE,
     MeilisearchServer,
     PostgresServer,
     RabbitServer,
     RedisServer,
     Server,
     exchange,
+    free_port,
     wait_until,
 )
 
@@ -83,7 +85,7 @@ def test_rabbitmq_answers_until_it_is_stopped() -> None:
         assert exchange(rabbit.port, AMQP_HEADER, 1) == b"\x01"
         rabbit.stop()
         assert refuses(rabbit.port)
-        assert refuses(rabbit.epmd_port)
+        wait_until(lambda: refuses(rabbit.epmd_port))  # which is told to end with it, and waited for by nobody
 
 
 def test_a_server_does_not_outlive_the_process_that_started_it() -> None:
@@ -131,7 +133,9 @@ def test_one_rabbitmq_serves_the_session(rabbitmq_url: str, rabbitmq_server: Rab
 def test_an_index_is_deleted_with_those_built_beside_it(meilisearch_server: MeilisearchServer) -> None:
     headers = {"Authorization": f"Bearer {meilisearch_server.key}"}
     for uid in ("test-a", "test-a-beside", "test-b"):
-        httpx.post(f"{meilisearch_server.url}/indexes", json={"uid": uid}, headers=headers).raise_for_status()
+        httpx.post(
+            f"{meilisearch_server.url}/indexes", json={"uid": uid}, headers=headers, timeout=PATIENCE
+        ).raise_for_status()
     wait_until(lambda: {"test-a", "test-a-beside", "test-b"} <= set(meilisearch_server.indexes()))
 
     meilisearch_server.delete_indexes("test-a")
@@ -141,7 +145,7 @@ def test_an_index_is_deleted_with_those_built_beside_it(meilisearch_server: Meil
 
 
 def test_meilisearch_wants_its_key(meilisearch_server: MeilisearchServer, meili_index: str) -> None:
-    assert httpx.get(f"{meilisearch_server.url}/indexes/{meili_index}").status_code == 401
+    assert httpx.get(f"{meilisearch_server.url}/indexes/{meili_index}", timeout=PATIENCE).status_code == 401
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "10.0.0.1", "registry.example"])
@@ -154,6 +158,11 @@ def test_no_test_leaves_the_machine(host: str) -> None:
 def test_the_machine_itself_may_be_reached(host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         socket.create_connection((host, listener.getsockname()[1]), timeout=5).close()
+
+
+def test_no_port_is_given_twice() -> None:
+    some = [free_port() for _ in range(100)]
+    assert len(set(some)) == len(some)
 
 
 def test_waiting_gives_up_with_what_it_saw() -> None:

@@ -19,7 +19,8 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from tests.servers import LOOPBACK, MeilisearchServer, free_port
+from tests.servers import LOOPBACK, PATIENCE, MeilisearchServer, free_port
+from workers import doctor, standing
 from workers.cli import main
 from workers.sample.answers import Request
 from workers.sample.faults import Faults
@@ -234,6 +235,11 @@ def home(
     """A home with the sample registry as its one source and SQLite under it."""
     made = Home(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(random, "random", no_share)
+    for module in (
+        standing,
+        doctor,
+    ):  # whose one look at an index that is slow would not tell how many documents it has
+        monkeypatch.setattr(module, "A_LOOK", PATIENCE)
     for name in ("NO_PROXY", "no_proxy"):  # which a command adds to
         monkeypatch.setenv(name, "127.0.0.1")
     made.set(DATABASE_URL=None, CONTACT=None, BROKER_URL=None)
@@ -253,5 +259,5 @@ def either(home: Home, database_url: str) -> Home:
 def meili(meilisearch_server: MeilisearchServer) -> Iterator[httpx.Client]:
     """Meilisearch itself, behind the back of all commands."""
     headers = {"Authorization": f"Bearer {meilisearch_server.key}"}
-    with httpx.Client(base_url=meilisearch_server.url, headers=headers, trust_env=False) as client:
+    with httpx.Client(base_url=meilisearch_server.url, headers=headers, timeout=PATIENCE, trust_env=False) as client:
         yield client

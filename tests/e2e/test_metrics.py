@@ -18,7 +18,7 @@ import workers
 from indexer.sums import SUMMED, CrawlSums
 from tests.e2e.celery_processes import CELERY, WORKER, Running, beat, through
 from tests.e2e.conftest import Home, server
-from tests.servers import LOOPBACK, free_port, wait_until
+from tests.servers import LOOPBACK, PATIENCE, free_port, wait_until
 from workers import metrics, terminal
 from workers.sample.answers import Request
 from workers.sample.problems import Answer, problem
@@ -35,8 +35,8 @@ Samples = dict[tuple[str, str], float]
 
 def scraped(port: int) -> list[Metric]:
     """What is served at a port."""
-    text = httpx.get(f"http://{LOOPBACK}:{port}/metrics", trust_env=False).raise_for_status().text
-    return list(text_string_to_metric_families(text))
+    answer = httpx.get(f"http://{LOOPBACK}:{port}/metrics", timeout=PATIENCE, trust_env=False)
+    return list(text_string_to_metric_families(answer.raise_for_status().text))
 
 
 def by_source(families: list[Metric], **labels: str) -> Samples:
