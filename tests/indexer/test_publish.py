@@ -26,14 +26,15 @@ from tests.conftest import made as server_of
 from tests.indexer.made import START, appended, log, observed, process, record
 from tests.indexer.test_store import append_some
 from tests.reading import Reader, reading
-from tests.servers import RabbitServer, RedisServer, Server
+from tests.servers import PATIENCE, RabbitServer, RedisServer, Server
 
 Json = dict[str, Any]
 
 
 @pytest.fixture(params=["rabbitmq_url", "redis_url"])
-def broker_url(request: pytest.FixtureRequest) -> str:
-    """Each broker in turn."""
+def broker_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each broker in turn, which may be slow to answer."""
+    monkeypatch.setattr(publish, "CONNECT_SECONDS", PATIENCE)
     url: str = request.getfixturevalue(request.param)
     return url
 
