@@ -1,6 +1,7 @@
 """One byte says to all processes of a worker that it is to stop."""
 
-import multiprocessing
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,16 +15,23 @@ def going_on() -> Iterator[None]:
     stopping._STOPPING[0] = 0
 
 
-def stop() -> None:
+FORKED = """
+import os
+from workers import stopping
+
+assert not stopping.stopping()
+child = os.fork()
+if child == 0:
     stopping.stop()
+    os._exit(0)
+os.waitpid(child, 0)
+assert stopping.stopping()
+"""
 
 
 def test_what_one_process_is_told_those_forked_from_it_know() -> None:
-    assert not stopping.stopping()
-    process = multiprocessing.get_context("fork").Process(target=stop)
-    process.start()
-    process.join(60)
-    assert stopping.stopping()
+    """In a process of its own: one that has threads, as that of the tests may, is not to be forked."""
+    subprocess.run([sys.executable, "-c", FORKED], check=True)
 
 
 def test_who_sleeps_is_woken() -> None:

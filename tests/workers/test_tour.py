@@ -22,8 +22,8 @@ from workers.tour import SOURCES, reach
 
 FIRST = "$ mcp-indexer crawl sample"
 TOUR = ("-m", "workers.tour")
-LONGEST = 300.0
-"""Seconds for a whole tour: it starts seven programs, each of which may take ten."""
+LONGEST = 120.0
+"""Seconds for a tour: it starts seven programs, each of which may take ten."""
 INSTEAD = "crawling the bundled sample registry instead.\n"
 
 
