@@ -39,7 +39,7 @@ from tests.indexer.made import (
     status_changed,
     withdrawn,
 )
-from tests.servers import MeilisearchServer, free_port
+from tests.servers import MeilisearchServer, free_port, wait_until
 from workers.sample.generate import generate
 
 SERVERS = 12
@@ -441,6 +441,8 @@ def test_searches_are_answered_in_full_during_rebuilds(filled: tuple[Database, S
             runner.catch_up(database)
             documents.rebuild(database, index)
             assert held(index)[id_of("com.example/server-1")]["title"] == f"Title {number}"
+            so_far = len(found)
+            wait_until(lambda: len(found) > so_far or failed)  # noqa: B023 - called at once
     finally:
         stop.set()
         searcher.join()

@@ -25,7 +25,8 @@ def write(url: str, number: int, events: int, at_once: int, dies_at: int | None,
     At revision `dies_at`, between insert and commit, it stops itself (the first writer) or kills itself.
     """
     database, stream = Database(url, stopped_seconds=STOPPED_SECONDS), crawls_stream(source(number))
-    revision = _last(database, stream)
+    reading = Database(url)  # nobody waits for it: it may stand still
+    revision = _last(reading, stream)
     while revision < events:
         some = [Write(stream, CrawlStarted(source=source(number), mode="full"))] * min(at_once, events - revision)
         try:
@@ -37,8 +38,9 @@ def write(url: str, number: int, events: int, at_once: int, dies_at: int | None,
                     os.kill(os.getpid(), signal.SIGSTOP if number == 0 else signal.SIGKILL)
         except StoreUnavailable as error:
             Path(marker).write_text(str(error))
-        revision = _last(database, stream)
+        revision = _last(reading, stream)
     database.close()
+    reading.close()
 
 
 def _last(database: Database, stream: StreamId) -> Revision:
