@@ -91,6 +91,13 @@ def release(connection: Connection, lease: Lease) -> None:
     )
 
 
+def state_under(connection: Connection, lease: Lease) -> CrawlState | None:
+    """Where the crawl stands by its last transaction; None where a newer lease exists."""
+    ours = select(STATES.c.state).where(STATES.c.source == lease.source, STATES.c.lease == lease.number)
+    kept = connection.scalar(ours)
+    return None if kept is None else CrawlState.model_validate_json(kept)
+
+
 def live_holders(connection: Connection) -> dict[SourceName, str]:
     """Who crawls now, by source: leases that have not run out, of holders not known to be dead."""
     now = _now(connection)

@@ -138,13 +138,21 @@ class Crawl:
             return self._fail(error, opened)
         except KeyboardInterrupt:
             by_hand = True  # and no more: until its traceback is gone, a transaction that it fell upon may be open
-        self.release()
+        self._release_as_recorded()
         return replace(self._outcome("interrupted"), by_hand=by_hand)
 
     def release(self) -> None:
         """Gives the lease back; the crawl is interrupted and can be taken up by whoever comes next."""
         with self._database.write() as connection:
             leases.release(connection, self._lease)
+
+    def _release_as_recorded(self) -> None:
+        """The same; what is told of the crawl is then what was recorded: an interrupt may come before we hear of it."""
+        with self._database.write() as connection:
+            state = leases.state_under(connection, self._lease)
+            leases.release(connection, self._lease)
+        if state is not None and state.walk is not None:
+            self.state = state
 
     @property
     def _walk(self) -> walks.Walk:

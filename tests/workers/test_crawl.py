@@ -278,6 +278,20 @@ def test_an_interrupted_crawl_gives_its_lease_back(crawls: Crawls) -> None:
     assert source.cursors == ["b", "c"]
 
 
+def test_a_page_that_was_recorded_when_the_interrupt_came_counts(
+    crawls: Crawls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine may let us hear of a commit only after the one who watches the log interrupts us."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Crawl, "_done", interrupted)
+    outcome = crawls.run(FakeSource(three()))
+    assert crawls.keys == ["1", "2"]
+    assert (outcome.status, outcome.counts.pages, outcome.counts.new) == ("interrupted", 1, 2)
+
+
 def test_a_crawl_that_was_cut_more_than_a_day_ago_begins_again(crawls: Crawls) -> None:
     crawls.run(FakeSource(three()), pages=2)
     crawls.now += DAY
