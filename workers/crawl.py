@@ -82,6 +82,7 @@ class Crawl:
             leases.save(connection, self._lease, self.state)
         self._timed = time.monotonic()
         self._requests = 0
+        self._ended: Outcome | None = None
 
     def run(
         self,
@@ -138,21 +139,22 @@ class Crawl:
             return self._fail(error, opened)
         except KeyboardInterrupt:
             by_hand = True  # and no more: until its traceback is gone, a transaction that it fell upon may be open
-        self._release_as_recorded()
-        return replace(self._outcome("interrupted"), by_hand=by_hand)
+        return replace(self._released(), by_hand=by_hand)
 
     def release(self) -> None:
         """Gives the lease back; the crawl is interrupted and can be taken up by whoever comes next."""
         with self._database.write() as connection:
             leases.release(connection, self._lease)
 
-    def _release_as_recorded(self) -> None:
-        """The same; what is told of the crawl is then what was recorded: an interrupt may come before we hear of it."""
+    def _released(self) -> Outcome:
+        """The same; what the crawl came to by what was recorded: an interrupt may come before we hear of it."""
         with self._database.write() as connection:
-            state = leases.state_under(connection, self._lease)
+            state = leases.state_under(connection, self._lease) or self.state
             leases.release(connection, self._lease)
-        if state is not None and state.walk is not None:
-            self.state = state
+        if state.crawl is None and self._ended is not None:
+            return self._ended
+        self.state = state
+        return self._outcome("interrupted")
 
     @property
     def _walk(self) -> walks.Walk:
@@ -227,7 +229,7 @@ class Crawl:
         walk = state.walk
         assert walk is not None, "it is at its end"
         parked = walk.settling is not None and walk.settling.parked > 0
-        outcome = outcome_of(self._name, walk, "parked" if parked else "completed")
+        outcome = self._ended = outcome_of(self._name, walk, "parked" if parked else "completed")
         if walk.complete and not parked:  # what it did not meet in quarantine is mended, or is not listed any more
             gone = quarantine.let_go_unmet(connection, self._name, walk=walk.started_at)
             append(connection, gone, at=self._clock(), crawl=state.crawl)

@@ -278,18 +278,51 @@ def test_an_interrupted_crawl_gives_its_lease_back(crawls: Crawls) -> None:
     assert source.cursors == ["b", "c"]
 
 
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_page_that_was_recorded_when_the_interrupt_came_counts(
     crawls: Crawls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A busy machine may let us hear of a commit only after the one who watches the log interrupts us."""
-
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(Crawl, "_done", interrupted)
     outcome = crawls.run(FakeSource(three()))
     assert crawls.keys == ["1", "2"]
     assert (outcome.status, outcome.counts.pages, outcome.counts.new) == ("interrupted", 1, 2)
+
+
+def test_a_crawl_that_had_ended_when_the_interrupt_came_is_told_as_the_log_has_it(
+    crawls: Crawls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crawls.run(FakeSource(three()), pages=2)
+    monkeypatch.setattr(Crawl, "_done", interrupted)
+    outcome = crawls.run(FakeSource(three()))
+    assert (outcome.status, outcome.by_hand, outcome.counts.pages) == ("completed", True, 3)
+    ended = last(crawls)
+    assert isinstance(ended, CrawlCompleted)
+    assert (ended.counts, crawls.held) == (outcome.counts, False)
+
+
+def test_an_increment_that_had_ended_is_not_told_as_the_audit_that_let_it_come_first(
+    crawls: Crawls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crawls.run(FakeSource(three()))
+    crawls.now += 8 * DAY
+    assert crawls.hourly(FakeSource({**three(), "c": SourceUnavailable("504")})).mode == "audit"
+    crawls.now += HOUR / 4
+    monkeypatch.setattr(Crawl, "_done", interrupted)
+    outcome = crawls.hourly(FakeSource({None: page(5)}))
+    assert (outcome.mode, outcome.status, outcome.counts.new) == ("incremental", "completed", 1)
+
+
+def test_who_is_interrupted_while_the_end_is_shown_says_so(crawls: Crawls) -> None:
+    def show(counts: Counts) -> None:
+        if counts.pages == 3:
+            raise KeyboardInterrupt
+
+    outcome = crawls.begin().run(FakeSource(three()), progress=show)
+    assert (outcome.status, outcome.by_hand, outcome.counts.pages) == ("completed", True, 3)
 
 
 def test_a_crawl_that_was_cut_more_than_a_day_ago_begins_again(crawls: Crawls) -> None:
