@@ -18,7 +18,7 @@ run: $(READY)
 
 # The cheap checks first; pytest's closing line is the last. Tests wait more than they compute: three at a time, then.
 test: lint
-	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 bench: $(READY)
 	@$(BIN)/python -m tests.bench

@@ -28,7 +28,7 @@ from workers.source import traits
 from workers.sources_file import SourceConfig, chosen
 from workers.wiring import OpenedSource, Wiring
 
-Crawling = Callable[[str], AbstractContextManager[Callable[[Counts], None]]]
+Show = Callable[[str], AbstractContextManager[Callable[[Counts], None]]]
 """Shows a crawl of a source while it goes on: called with what it came to so far."""
 
 
@@ -70,7 +70,7 @@ class Crawled:
 
 
 def crawl_sources(
-    wiring: Wiring, names: list[str], *, audit: bool = False, max_pages: int | None = None, crawling: Crawling = _unseen
+    wiring: Wiring, names: list[str], *, audit: bool = False, max_pages: int | None = None, crawling: Show = _unseen
 ) -> Crawled:
     """Crawls sources one after the other, and brings the index and the exchange over what they said; `crawling` shows
     it. Raises ConfigurationError, before anything begins, where none of them can be crawled.
@@ -157,7 +157,7 @@ def _crawl_one(
     config: SourceConfig,
     opened: OpenedSource,
     indexing: Indexing,
-    crawling: Crawling,
+    crawling: Show,
     *,
     audit: bool,
     max_pages: int | None,

@@ -1,4 +1,4 @@
-"""What a person or a program searches the index with."""
+"""Searches the index for a person: a server's whole name finds it first."""
 
 from typing import Any
 

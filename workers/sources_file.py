@@ -143,6 +143,20 @@ def read_sources(path: Path) -> list[SourceConfig]:
     return sources
 
 
+def chosen(sources: list[SourceConfig], names: list[str], *, all_of_them: bool = False) -> list[SourceConfig]:
+    """The named sources; without names those that are enabled, or `all_of_them`.
+
+    Raises ConfigurationError for a name that is not configured.
+    """
+    known = {source.name: source for source in sources}
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(f"There is no source {name!r}; configured are {', '.join(sorted(known))}.")
+    if names:
+        return [known[name] for name in dict.fromkeys(names)]
+    return [source for source in sources if source.enabled or all_of_them]
+
+
 def _source(path: Path, number: int, entry: Any) -> SourceConfig:
     if not isinstance(entry, dict):
         raise ConfigurationError(f"{path}, source {number}: write it as a [[source]] table.")
@@ -188,17 +202,3 @@ def _problem(error: ValidationError) -> str:
     said = problem["msg"].removeprefix("Value error, ")
     given = "" if "@" in str(problem["input"]) else f" = {problem['input']!r}"
     return f"{key}{given} cannot be used: {said[:1].lower()}{said[1:]}"
-
-
-def chosen(sources: list[SourceConfig], names: list[str], *, all_of_them: bool = False) -> list[SourceConfig]:
-    """The named sources; without names those that are enabled, or `all_of_them`.
-
-    Raises ConfigurationError for a name that is not configured.
-    """
-    known = {source.name: source for source in sources}
-    for name in names:
-        if name not in known:
-            raise ConfigurationError(f"There is no source {name!r}; configured are {', '.join(sorted(known))}.")
-    if names:
-        return [known[name] for name in dict.fromkeys(names)]
-    return [source for source in sources if source.enabled or all_of_them]

@@ -172,7 +172,7 @@ def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _end(child: subprocess.Popen[bytes], *, tell: bool) -> None:
-    """Waits until a command has ended that was told to, or is told now; longer than a moment it is not asked."""
+    """Ends a command: waits a moment for one that was told to, or is told now, tells it once more, and waits on."""
     if tell:
         child.terminate()
     try:
@@ -184,15 +184,16 @@ def _end(child: subprocess.Popen[bytes], *, tell: bool) -> None:
 
 @contextmanager
 def _told_later() -> Iterator[None]:
-    """Has SIGTERM heard when it can be passed on: in the midst of starting a command it would leave that behind."""
+    """Has us told to end once that can be passed on: in the midst of starting a command it would leave that behind."""
     told: list[int] = []
-    usual = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    usual = {one: signal.signal(one, lambda number, _: told.append(number)) for one in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, usual)
-    if told:
-        raise _Terminated
+        for one, handler in usual.items():
+            signal.signal(one, handler)
+        for number in told:
+            signal.raise_signal(number)
 
 
 def _suggest(changed: Mapping[str, str]) -> None:

@@ -184,7 +184,7 @@ def test_bad_settings_get_a_sentence(visitor: Visitor, nobody: str) -> None:
 
 
 TOLD_AT_ONCE = """
-import os, signal, subprocess, sys
+import os, subprocess, sys
 from workers.tour import main
 
 start = subprocess.Popen.__init__
@@ -192,14 +192,18 @@ start = subprocess.Popen.__init__
 def told_at_once(self, command, *arguments, **options):
     start(self, command, *arguments, **options)
     if "crawl" in command:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), int(os.environ["TOLD_BY"]))
 
 subprocess.Popen.__init__ = told_at_once
 sys.exit(main())
 """
 
 
-def test_told_to_stop_while_it_starts_a_command_it_stops_that_too(visitor: Visitor, official: SampleServer) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_told_to_stop_while_it_starts_a_command_it_stops_that_too(
+    visitor: Visitor, official: SampleServer, how: signal.Signals
+) -> None:
+    visitor.environment["TOLD_BY"] = str(how.value)
     with waiting_crawl(official), visitor.begins("--official", official.url, tour=("-c", TOLD_AT_ONCE)) as tour:
         assert tour.wait(LONGEST) == 130
         wait_until(lambda: not visitor.left())

@@ -69,6 +69,7 @@ def resume(source: Annotated[str, typer.Argument(help="The source's name.")]) ->
 
 
 def _set_paused(source: str, *, paused: bool) -> None:
+    """Pauses a source, or resumes it. Raises ConfigurationError for a name that is not configured."""
     with wired() as wiring:
         (config,) = chosen(wiring.configured, [source])
         with wiring.database.write() as connection:
