@@ -15,15 +15,9 @@ from hypothesis import HealthCheck, settings
 
 from indexer.errors import McpIndexerError
 from indexer.search import SearchIndex
-from tests.servers import (
-    LOOPBACK,
-    MeilisearchServer,
-    PostgresServer,
-    RabbitServer,
-    RedisServer,
-    Server,
-    ServerMissing,
-)
+from tests.ports import LOOPBACK
+from tests.server_process import Server
+from tests.servers import MeilisearchServer, PostgresServer, RabbitServer, RedisServer, ServerMissing
 from workers.meili_binary import find_binary
 
 CHECKOUT = Path(__file__).parents[1]

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from indexer.lint.rules import NAME_CASE, RULES
 from indexer.search_settings import SETTINGS
 from schemas.documents import document_schema
-from tests.servers import LOOPBACK, free_port
+from tests.ports import LOOPBACK, free_port
 from workers.kinds import KINDS
 from workers.meili_binary import VERSION, find_binary
 from workers.settings import Settings

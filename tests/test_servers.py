@@ -12,18 +12,10 @@ import pytest
 import sqlalchemy
 
 from tests.conftest import NetworkForbidden, made, missing
-from tests.servers import (
-    AMQP_HEADER,
-    PATIENCE,
-    MeilisearchServer,
-    PostgresServer,
-    RabbitServer,
-    RedisServer,
-    Server,
-    exchange,
-    free_port,
-    wait_until,
-)
+from tests.ports import free_port
+from tests.server_process import Server
+from tests.servers import AMQP_HEADER, MeilisearchServer, PostgresServer, RabbitServer, RedisServer, exchange
+from tests.waiting import PATIENCE, wait_until
 
 STARTS_A_SERVER = """
 from tests.servers import RedisServer

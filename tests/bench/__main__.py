@@ -16,7 +16,8 @@ from tests.bench.environment import environment, load
 from tests.bench.figures import Figure, Json, Measure, figures, number, table
 from tests.bench.rounds import BenchFailed, Round
 from tests.bench.stores import STORES, Store
-from tests.servers import ServerFailed, ServerMissing
+from tests.server_process import ServerFailed
+from tests.servers import ServerMissing
 from workers.meili_binary import find_binary
 
 CHECKOUT = Path(__file__).parents[2]

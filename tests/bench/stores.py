@@ -7,7 +7,8 @@ from typing import Self
 
 import psycopg
 
-from tests.servers import LOOPBACK, PostgresServer
+from tests.ports import LOOPBACK
+from tests.servers import PostgresServer
 
 
 class Store(ABC):

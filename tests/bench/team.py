@@ -14,7 +14,8 @@ from pathlib import Path
 
 import orjson
 
-from tests.servers import MeilisearchServer, wait_until
+from tests.servers import MeilisearchServer
+from tests.waiting import wait_until
 from workers.meili_binary import find_binary
 from workers.sample.bundled import sample_registry
 from workers.sample.faults import Faults

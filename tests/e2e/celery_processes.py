@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.e2e.conftest import Home
-from tests.servers import wait_until
+from tests.waiting import wait_until
 
 CELERY = [sys.executable, "-P", "-m", "celery", "-A", "workers.app"]
 WORKER = ["worker", "--concurrency", "2", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]

@@ -19,7 +19,9 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from tests.servers import LOOPBACK, PATIENCE, MeilisearchServer, free_port
+from tests.ports import LOOPBACK, free_port
+from tests.servers import MeilisearchServer
+from tests.waiting import PATIENCE
 from workers import doctor, standing
 from workers.cli import main
 from workers.sample.answers import Request

@@ -12,7 +12,8 @@ import pytest
 
 from tests.e2e.celery_processes import CELERY, WORKER, Running, beat, celery, running, through, worker
 from tests.e2e.conftest import PROGRAM, Gate, Home, cursors, item, items, server
-from tests.servers import RedisServer, wait_until
+from tests.servers import RedisServer
+from tests.waiting import wait_until
 from workers.sample.serve import SampleServer
 
 Json = dict[str, Any]

@@ -32,7 +32,8 @@ from tests.conftest import made
 from tests.crawling import Versions
 from tests.e2e.celery_processes import WORKER, Running
 from tests.e2e.conftest import PROGRAM, Home, items
-from tests.servers import MeilisearchServer, PostgresServer, RabbitServer, wait_until
+from tests.servers import MeilisearchServer, PostgresServer, RabbitServer
+from tests.waiting import wait_until
 from workers.sample.serve import SampleServer
 
 Serve = Callable[[list[dict[str, Any]]], SampleServer]

@@ -13,7 +13,9 @@ import yaml
 from tests.conftest import CHECKOUT, missing
 from tests.e2e.celery_processes import Running, through
 from tests.e2e.conftest import Home
-from tests.servers import MeilisearchServer, free_port, wait_until
+from tests.ports import free_port
+from tests.servers import MeilisearchServer
+from tests.waiting import wait_until
 
 Json = dict[str, Any]
 SECRETS = {

@@ -17,8 +17,11 @@ from tests.conftest import made
 from tests.e2e.celery_processes import Running, beat, running, worker
 from tests.e2e.conftest import Home, item, items, server
 from tests.indexer.made import appended, changed, log, observed, record, status_changed
+from tests.ports import LOOPBACK, free_port
 from tests.reading import Reader, reading
-from tests.servers import LOOPBACK, PATIENCE, RabbitServer, RedisServer, Server, free_port, wait_until
+from tests.server_process import Server
+from tests.servers import RabbitServer, RedisServer
+from tests.waiting import PATIENCE, wait_until
 from workers.sample.serve import SampleServer
 
 Json = dict[str, Any]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import PROGRAM, Home, item, items, server
-from tests.servers import wait_until
+from tests.waiting import wait_until
 from workers.sample.serve import SampleServer
 
 Json = dict[str, Any]

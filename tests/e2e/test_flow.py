@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import Gate, Home, cursors, item, items, name_of, nowhere, server
-from tests.servers import PATIENCE, wait_until
+from tests.waiting import PATIENCE, wait_until
 from workers.sample.answers import Request
 from workers.sample.problems import Answer, problem
 from workers.sample.serve import SampleServer

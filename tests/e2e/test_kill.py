@@ -16,7 +16,7 @@ from indexer.database import Database
 from indexer.store import last_position
 from tests.any_order.log import Reader
 from tests.e2e.conftest import Home, items, name_of, server
-from tests.servers import wait_until
+from tests.waiting import wait_until
 from workers.sample.answers import Request
 from workers.sample.problems import Answer
 from workers.sample.registry import SampleRegistry

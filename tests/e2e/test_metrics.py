@@ -18,7 +18,8 @@ import workers
 from indexer.sums import SUMMED, CrawlSums
 from tests.e2e.celery_processes import CELERY, WORKER, Running, beat, through
 from tests.e2e.conftest import Home, server
-from tests.servers import LOOPBACK, PATIENCE, free_port, wait_until
+from tests.ports import LOOPBACK, free_port
+from tests.waiting import PATIENCE, wait_until
 from workers import metrics, terminal
 from workers.sample.answers import Request
 from workers.sample.problems import Answer, problem

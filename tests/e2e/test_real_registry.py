@@ -16,7 +16,7 @@ from indexer.database import Database
 from schemas.names import ServerName
 from tests.e2e.celery_processes import beat, through, worker
 from tests.e2e.conftest import Home
-from tests.servers import wait_until
+from tests.waiting import wait_until
 from workers.sample.serve import SampleServer
 from workers.searching import search_index
 from workers.settings import read_settings

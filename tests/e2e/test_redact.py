@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Home, item, items, name_of, server
-from tests.servers import free_port
+from tests.ports import free_port
 from workers.sample.serve import SampleServer
 
 Json = dict[str, Any]

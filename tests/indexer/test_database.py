@@ -27,7 +27,8 @@ from indexer.migrations import migrate
 from indexer.store import Write, append
 from schemas.names import StreamId
 from tests.indexer.made import SERVER, START, appended, events, log, observed, process, record, stream_of
-from tests.servers import free_port, wait_until
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 PASSWORD = "s3cr3t"
 

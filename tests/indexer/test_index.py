@@ -39,7 +39,9 @@ from tests.indexer.made import (
     status_changed,
     withdrawn,
 )
-from tests.servers import MeilisearchServer, free_port, wait_until
+from tests.ports import free_port
+from tests.servers import MeilisearchServer
+from tests.waiting import wait_until
 from workers.sample.generate import generate
 
 SERVERS = 12

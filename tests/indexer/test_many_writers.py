@@ -16,7 +16,7 @@ from indexer.store import EVENTS, read_log
 from schemas.names import StreamId, crawls_stream
 from tests.indexer.made import process
 from tests.indexer.writer import source, write
-from tests.servers import wait_until
+from tests.waiting import wait_until
 
 WRITERS = 8
 

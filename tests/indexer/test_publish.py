@@ -26,7 +26,9 @@ from tests.conftest import made as server_of
 from tests.indexer.made import START, appended, log, observed, process, record
 from tests.indexer.test_store import append_some
 from tests.reading import Reader, reading
-from tests.servers import PATIENCE, RabbitServer, RedisServer, Server
+from tests.server_process import Server
+from tests.servers import RabbitServer, RedisServer
+from tests.waiting import PATIENCE
 
 Json = dict[str, Any]
 

@@ -40,7 +40,8 @@ from tests.indexer.made import (
     seen,
     status_changed,
 )
-from tests.servers import MeilisearchServer, wait_until
+from tests.servers import MeilisearchServer
+from tests.waiting import wait_until
 
 SECRET = "Pluvial-Marzipan-77"
 OTHER = "com.example/other"

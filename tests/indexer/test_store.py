@@ -60,7 +60,7 @@ from tests.indexer.made import (
     withdrawn,
 )
 from tests.schemas.generated import json_values
-from tests.servers import wait_until
+from tests.waiting import wait_until
 
 ODD: dict[str, Any] = {
     "lone \ud800 surrogate": ["\udfff", "a\ud800b"],

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.names import Cursor
 from schemas.observations import Page
-from tests.servers import wait_until
+from tests.waiting import wait_until
 from workers.ahead import PageAhead
 
 CURSORS = [Cursor(str(number)) for number in range(5)]

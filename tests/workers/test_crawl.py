@@ -38,7 +38,7 @@ from schemas.events import AnyEvent, Counts, CrawlCompleted, CrawlFailed, CrawlS
 from schemas.names import Cursor, Position, SourceName
 from schemas.observations import Observation, Page, Unidentified
 from tests.indexer import made
-from tests.servers import wait_until
+from tests.waiting import wait_until
 from workers.crawl import Crawl
 from workers.outcome import Outcome
 from workers.source import Traits

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from indexer.errors import ConfigurationError, IndexUnavailable
-from tests.servers import LONGEST_ANSWER, wait_until
+from tests.waiting import LONGEST_ANSWER, wait_until
 from workers.embedded import Address, EmbeddedMeilisearch
 from workers.meili_folder import MeiliFolder, unusable
 

@@ -12,7 +12,7 @@ from indexer.projections import documents
 from indexer.search import SearchIndex
 from schemas.names import ServerName, document_id
 from tests.indexer.made import appended, configured, observed, record
-from tests.servers import PATIENCE, wait_until
+from tests.waiting import PATIENCE, wait_until
 from workers import indexing
 from workers.indexing import Indexing
 

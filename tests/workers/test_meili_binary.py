@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import ConfigurationError, IndexUnavailable
-from tests.servers import wait_until
+from tests.waiting import wait_until
 from workers.meili_binary import find_binary
 
 LINUX = ("Linux", "x86_64")

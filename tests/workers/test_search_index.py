@@ -9,7 +9,8 @@ from indexer.errors import ConfigurationError, IndexRefused, IndexUnavailable
 from indexer.search import SearchIndex
 from schemas.names import ServerName, document_id
 from tests.indexer.made import lines
-from tests.servers import MeilisearchServer, wait_until
+from tests.servers import MeilisearchServer
+from tests.waiting import wait_until
 from workers.searching import search_index
 
 NAMES = ["io.github.Acme/pdf", "io.github.acme/pdf", "io.github.acme/PDF"]

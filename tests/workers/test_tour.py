@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import SourceMalformed, SourceUnavailable
-from tests.servers import MeilisearchServer, wait_until
+from tests.servers import MeilisearchServer
+from tests.waiting import wait_until
 from workers.sample.answers import Request
 from workers.sample.bundled import sample_registry
 from workers.sample.faults import Fault, Faults

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.servers import LONGEST_ANSWER, PATIENCE
+from tests.waiting import LONGEST_ANSWER, PATIENCE
 from workers.sample.bundled import sample_registry
 from workers.sample.faults import Fault, Faults
 from workers.sample.problems import Answer
