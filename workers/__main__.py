@@ -1,6 +1,7 @@
 """Where the program begins: the command `mcp-indexer`, and `python -m workers`.
 
-It imports next to nothing, so that Ctrl-C finds us ready for it while the rest is imported, which takes half a second.
+It imports next to nothing, so that Ctrl-C and SIGTERM find us ready for them while the rest is imported, which takes
+half a second.
 """
 
 import os
@@ -11,7 +12,8 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Runs a command. Ctrl-C ends it with 130 and without a traceback, however early it comes."""
+    """Runs a command. Ctrl-C and SIGTERM end it with 130 and without a traceback, however early they come."""
+    signal.signal(signal.SIGTERM, _end)
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # who started us wants it to be ignored
         _run()
         return
@@ -20,7 +22,9 @@ def main() -> None:
     try:
         _run()
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is done; Python tidies up, and would tell of every interrupt
+        # It is done; Python tidies up, and would tell of every interrupt.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _run() -> None:

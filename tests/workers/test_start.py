@@ -1,5 +1,6 @@
 """What a command imports: each package costs its start time and memory."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,21 +54,22 @@ INTERRUPTED = """
 import importlib.abc, os, signal, sys
 from workers.__main__ import main
 
-at = sys.argv.pop()
+how, at = sys.argv.pop(), sys.argv.pop()
 
 class Interrupting(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == at:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), int(how))
 
 sys.meta_path.insert(0, Interrupting())
 main()
 """
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("module", ["workers.cli", "sqlalchemy", "workers.shell.tending"])
-def test_ctrl_c_while_modules_are_imported_ends_without_a_traceback(module: str) -> None:
-    command = [sys.executable, "-c", INTERRUPTED, "--version", module]
+def test_an_interrupt_while_modules_are_imported_ends_without_a_traceback(module: str, how: signal.Signals) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, "--version", module, str(how.value)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted; nothing was begun.\n")
 
