@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from indexer.errors import McpIndexerError
 from indexer.search import SearchIndex
+from tests import ports
 from tests.ports import LOOPBACK
 from tests.server_process import Server
 from tests.servers import MeilisearchServer, PostgresServer, RabbitServer, RedisServer, ServerMissing
@@ -191,11 +192,16 @@ def documents_sent(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
-def nobody() -> Iterator[str]:
-    """An address where nobody answers, nor can anybody begin to: its port is taken, and not listened on."""
-    with socket.socket() as held:
-        held.bind((LOOPBACK, 0))
-        yield f"http://{LOOPBACK}:{held.getsockname()[1]}"
+def dead_port() -> Iterator[int]:
+    """A port where nobody answers, nor can anybody begin to."""
+    with ports.dead_port() as port:
+        yield port
+
+
+@pytest.fixture
+def nobody(dead_port: int) -> str:
+    """The address of such a port."""
+    return f"http://{LOOPBACK}:{dead_port}"
 
 
 @pytest.fixture(scope="session")

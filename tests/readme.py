@@ -23,7 +23,7 @@ from pydantic import BaseModel
 from indexer.lint.rules import NAME_CASE, RULES
 from indexer.search_settings import SETTINGS
 from schemas.documents import document_schema
-from tests.ports import LOOPBACK, free_port
+from tests.ports import LOOPBACK, dead_port, free_port
 from workers.kinds import KINDS
 from workers.meili_binary import VERSION, find_binary
 from workers.settings import Settings
@@ -204,14 +204,14 @@ def run_all(folder: Path, binary: Path) -> list[Ran | None]:
     (folder / f".mcp-indexer/meilisearch/bin/meilisearch-{VERSION}").symlink_to(binary)
     (folder / ".venv/bin/activate").touch()  # the shell has this environment's programs already
     results: list[Ran | None] = []
-    with Shell(folder, {"8899": free_port(), "7700": free_port()}) as shell:
+    with dead_port() as port, Shell(folder, {"8899": free_port(), "7700": free_port()}) as shell:
         for step in steps():
             if step.file:
                 shell.write(step)
             elif step.command.startswith("node ") and NODE is None:
                 results.append(None)
             elif step.command == "make run":
-                nobody = f"http://{LOOPBACK}:{free_port()}"
+                nobody = f"http://{LOOPBACK}:{port}"
                 out, status = shell.run(Step(f"python -m workers.tour --official {nobody}", step.expected))
                 results.append(Ran(out.replace(nobody, OFFICIAL), status))
             else:

@@ -12,7 +12,6 @@ import pytest
 import sqlalchemy
 
 from tests.conftest import NetworkForbidden, made, missing
-from tests.ports import free_port
 from tests.server_process import Server
 from tests.servers import AMQP_HEADER, MeilisearchServer, PostgresServer, RabbitServer, RedisServer, exchange
 from tests.waiting import PATIENCE, wait_until
@@ -150,11 +149,6 @@ def test_no_test_leaves_the_machine(host: str) -> None:
 def test_the_machine_itself_may_be_reached(host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         socket.create_connection((host, listener.getsockname()[1]), timeout=5).close()
-
-
-def test_no_port_is_given_twice() -> None:
-    some = [free_port() for _ in range(100)]
-    assert len(set(some)) == len(some)
 
 
 def test_waiting_gives_up_with_what_it_saw() -> None:

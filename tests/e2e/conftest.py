@@ -19,7 +19,6 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from tests.ports import LOOPBACK, free_port
 from tests.servers import MeilisearchServer
 from tests.waiting import PATIENCE
 from workers import doctor, standing
@@ -198,11 +197,6 @@ def cursors(upstream: SampleServer) -> Counter[str]:
     """How often each page was asked for, by its cursor; empty for the first."""
     asked = [parse_qs(seen.query) for seen in upstream.requests if seen.path.endswith("/servers")]
     return Counter(query.get("cursor", [""])[0] for query in asked)
-
-
-def nowhere() -> str:
-    """An address where nobody listens."""
-    return f"http://{LOOPBACK}:{free_port()}"
 
 
 @pytest.fixture

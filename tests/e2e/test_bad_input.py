@@ -16,7 +16,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, event, text
 
 from indexer.migrations import MIGRATIONS
-from tests.e2e.conftest import PROGRAM, Home, Ran, item, items, name_of, nowhere, server
+from tests.e2e.conftest import PROGRAM, Home, Ran, item, items, name_of, server
+from tests.ports import LOOPBACK
 from workers.sample.answers import Request, answer
 from workers.sample.problems import Answer, ok
 from workers.sample.serve import SampleServer
@@ -220,11 +221,10 @@ def test_a_home_that_is_not_writable_is_refused(home: Home) -> None:
         shutil.rmtree(folder)
 
 
-def test_a_database_that_cannot_be_reached_is_a_failure(home: Home) -> None:
-    host, port = nowhere().removeprefix("http://").split(":")
-    home.set(DATABASE_URL=f"postgresql+psycopg://somebody:secret@{host}:{port}/log")
+def test_a_database_that_cannot_be_reached_is_a_failure(home: Home, dead_port: int) -> None:
+    home.set(DATABASE_URL=f"postgresql+psycopg://somebody:secret@{LOOPBACK}:{dead_port}/log")
     ran = home.run("crawl")
-    refused(ran, 1, f"somebody:***@{host}:{port}/log", "check MCP_INDEXER_DATABASE_URL")
+    refused(ran, 1, f"somebody:***@{LOOPBACK}:{dead_port}/log", "check MCP_INDEXER_DATABASE_URL")
     assert "secret" not in ran.err
 
 
@@ -316,17 +316,16 @@ def test_a_file_that_may_not_grow_is_a_failure_and_what_was_recorded_stays(home:
 
 
 def test_a_host_that_cannot_be_reached_is_a_failure_and_the_next_crawl_tries_again(
-    home: Home, upstream: SampleServer
+    home: Home, upstream: SampleServer, nobody: str
 ) -> None:
-    address = nowhere()
-    home.watch(official=address)
+    home.watch(official=nobody)
     ran = home.run("crawl", "--json")
-    refused(ran, 1, address, "ConnectError", "try again later")
+    refused(ran, 1, nobody, "ConnectError", "try again later")
     (crawl,) = ran.object["crawls"]
     assert (crawl["status"], crawl["requests"], crawl["error"]) == ("failed", 5, ran.sentence)
     assert home.kinds() == ["source.configured", "crawl.started", "crawl.failed"]
     checked = home.run("sources", "check")
-    refused(checked, 1, address)
+    refused(checked, 1, nobody)
     assert checked.out == ""
     home.watch(official=upstream.url)
     assert home.crawl_one()["new"] == 120
@@ -376,8 +375,10 @@ def test_a_key_that_meilisearch_refuses_is_a_failure_that_keeps_what_was_recorde
 
 
 @pytest.mark.parametrize("what", ["nobody", "no address", "no meilisearch"])
-def test_a_meilisearch_that_is_not_there_is_a_failure(home: Home, upstream: SampleServer, what: str) -> None:
-    home.set(MEILI_URL={"nobody": nowhere(), "no address": "localhost:7700", "no meilisearch": upstream.url}[what])
+def test_a_meilisearch_that_is_not_there_is_a_failure(
+    home: Home, upstream: SampleServer, nobody: str, what: str
+) -> None:
+    home.set(MEILI_URL={"nobody": nobody, "no address": "localhost:7700", "no meilisearch": upstream.url}[what])
     for command in (("crawl",), ("search", "x"), ("keys",), ("verify",), ("rebuild", "search")):
         status = 2 if what == "no address" else 1
         refused(home.run(*command), status, "MCP_INDEXER_MEILI_URL")

@@ -17,7 +17,7 @@ from tests.conftest import made
 from tests.e2e.celery_processes import Running, beat, running, worker
 from tests.e2e.conftest import Home, item, items, server
 from tests.indexer.made import appended, changed, log, observed, record, status_changed
-from tests.ports import LOOPBACK, free_port
+from tests.ports import LOOPBACK
 from tests.reading import Reader, reading
 from tests.server_process import Server
 from tests.servers import RabbitServer, RedisServer
@@ -69,8 +69,8 @@ def test_without_a_broker_there_is_no_exchange(home: Home) -> None:
     assert [one["name"] for one in home.run("status", "--json").object["projections"]] == ["catalogue", "documents"]
 
 
-def test_a_broker_that_is_down_is_one_sentence_and_the_crawl_is_done(home: Home) -> None:
-    home.set(BROKER_URL=f"amqp://user:sekret@{LOOPBACK}:{free_port()}//")
+def test_a_broker_that_is_down_is_one_sentence_and_the_crawl_is_done(home: Home, dead_port: int) -> None:
+    home.set(BROKER_URL=f"amqp://user:sekret@{LOOPBACK}:{dead_port}//")
     ran = home.run("crawl", "--json")
     assert ran.status == 0
     assert ran.object["index"]["lag"] == 0

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import Gate, Home, cursors, item, items, name_of, nowhere, server
+from tests.e2e.conftest import Gate, Home, cursors, item, items, name_of, server
 from tests.waiting import PATIENCE, wait_until
 from workers.sample.answers import Request
 from workers.sample.problems import Answer, problem
@@ -397,9 +397,9 @@ def test_a_source_that_lists_nothing_any_more_failed_and_was_not_emptied(either:
     assert either.run("status", "--json").object["index"]["documents"] == NAMES
 
 
-def test_without_an_index_everything_is_recorded_and_indexed_by_the_next_crawl(either: Home) -> None:
+def test_without_an_index_everything_is_recorded_and_indexed_by_the_next_crawl(either: Home, nobody: str) -> None:
     there = os.environ["MCP_INDEXER_MEILI_URL"]
-    either.set(MEILI_URL=nowhere())
+    either.set(MEILI_URL=nobody)
     ran = either.run("crawl", "--json")
     result = ran.object
     assert ran.status == 1

@@ -183,8 +183,8 @@ def test_a_sources_file_that_is_gone_is_said_and_the_rest_goes_on(either: Home, 
     assert found["mcp_indexer_source_versions", "official"] == 120
 
 
-def test_a_database_that_is_gone_is_said(home: Home) -> None:
-    home.set(DATABASE_URL=f"postgresql+psycopg://nobody@{LOOPBACK}:{free_port()}/none")
+def test_a_database_that_is_gone_is_said(home: Home, dead_port: int) -> None:
+    home.set(DATABASE_URL=f"postgresql+psycopg://nobody@{LOOPBACK}:{dead_port}/none")
     exporter = Exporter()
     try:
         found = exporter.samples()

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Home, item, items, name_of, server
-from tests.ports import free_port
 from workers.sample.serve import SampleServer
 
 Json = dict[str, Any]
@@ -98,14 +97,14 @@ def test_what_cannot_be_redacted_is_a_sentence(home: Home) -> None:
 
 
 @pytest.mark.parametrize("by", ["nobody answers there", "its program is none"])
-def test_an_index_that_is_down_is_brought_over_it_later(home: Home, by: str) -> None:
+def test_an_index_that_is_down_is_brought_over_it_later(home: Home, nobody: str, by: str) -> None:
     home.crawl()
     with pytest.MonkeyPatch.context() as down:
         if by == "its program is none":
             down.delenv("MCP_INDEXER_MEILI_URL")
             down.setenv("MCP_INDEXER_MEILI_BINARY", str(home.folder / "nothing"))
         else:
-            down.setenv("MCP_INDEXER_MEILI_URL", f"http://127.0.0.1:{free_port()}")
+            down.setenv("MCP_INDEXER_MEILI_URL", nobody)
         ran = home.run("redact", NAME, "--reason", "holds a key")
         assert ran.status == 1
         assert "the same command again" in ran.sentence

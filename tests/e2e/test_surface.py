@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from tests.e2e.conftest import Gate, Home, items, name_of, nowhere
+from tests.e2e.conftest import Gate, Home, items, name_of
 from workers import doctor, standing
 from workers.sample.problems import ok
 from workers.sample.serve import SampleServer
@@ -121,14 +121,14 @@ def test_a_paused_source_is_not_crawled_by_hand_either(home: Home) -> None:
     assert home.run("pause", "nobody").status == 2
 
 
-def test_doctor_looks_at_the_broker(home: Home, redis_url: str) -> None:
+def test_doctor_looks_at_the_broker(home: Home, redis_url: str, nobody: str) -> None:
     def broker() -> dict[str, Any]:
         return next(part for part in home.run("doctor", "--json").objects if part["part"] == "broker")
 
     assert (broker()["ok"], "files" in broker()["said"]) == (True, True)
     home.set(BROKER_URL=redis_url)
     assert broker()["ok"]
-    home.set(BROKER_URL=nowhere().replace("http://", "redis://:a-secret@"))
+    home.set(BROKER_URL=nobody.replace("http://", "redis://:a-secret@"))
     down = broker()
     assert (down["ok"], "MCP_INDEXER_BROKER_URL" in down["said"], "a-secret" in down["said"]) == (False, True, False)
 

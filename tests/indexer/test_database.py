@@ -27,7 +27,6 @@ from indexer.migrations import migrate
 from indexer.store import Write, append
 from schemas.names import StreamId
 from tests.indexer.made import SERVER, START, appended, events, log, observed, process, record, stream_of
-from tests.ports import free_port
 from tests.waiting import wait_until
 
 PASSWORD = "s3cr3t"
@@ -183,8 +182,8 @@ def test_postgres_is_spoken_to_through_psycopg(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["u:{}@127.0.0.1:{}/d", "u@127.0.0.1:{1}/d?password={0}"])
-def test_a_password_is_shown_nowhere(where: str) -> None:
-    database = Database("postgresql://" + where.format(PASSWORD, free_port()))
+def test_a_password_is_shown_nowhere(dead_port: int, where: str) -> None:
+    database = Database("postgresql://" + where.format(PASSWORD, dead_port))
     assert PASSWORD not in database.shown
     with pytest.raises(StoreUnavailable) as failed, database.read():
         pass
@@ -192,14 +191,13 @@ def test_a_password_is_shown_nowhere(where: str) -> None:
     database.close()
 
 
-def test_a_server_that_is_not_there_is_said_in_a_sentence() -> None:
-    port = free_port()
-    database = Database(f"postgresql://u@127.0.0.1:{port}/d")
+def test_a_server_that_is_not_there_is_said_in_a_sentence(dead_port: int) -> None:
+    database = Database(f"postgresql://u@127.0.0.1:{dead_port}/d")
     for use in (database.read, database.write, lambda: database.try_lock("a")):
         with pytest.raises(StoreUnavailable) as failed, use():
             pass
         told = str(failed.value)
-        assert told.startswith(f"The database postgresql+psycopg://u@127.0.0.1:{port}/d failed: ")
+        assert told.startswith(f"The database postgresql+psycopg://u@127.0.0.1:{dead_port}/d failed: ")
         assert "\n" not in told
     database.close()
 

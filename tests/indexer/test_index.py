@@ -39,7 +39,6 @@ from tests.indexer.made import (
     status_changed,
     withdrawn,
 )
-from tests.ports import free_port
 from tests.servers import MeilisearchServer
 from tests.waiting import wait_until
 from workers.sample.generate import generate
@@ -278,8 +277,8 @@ def test_no_room_for_a_temporary_file_is_said_in_a_sentence_and_passes(
     assert held(index) == wanted(database)
 
 
-def test_an_index_that_is_not_there_is_made_once_it_is(sqlite: Database, index: SearchIndex) -> None:
-    nowhere = SearchIndex(f"http://127.0.0.1:{free_port()}", None, index.uid)
+def test_an_index_that_is_not_there_is_made_once_it_is(sqlite: Database, index: SearchIndex, nobody: str) -> None:
+    nowhere = SearchIndex(nobody, None, index.uid)
     with pytest.raises(IndexUnavailable) as failed:
         after(sqlite, nowhere, configured(), observed())
     assert "does not answer; start it" in str(failed.value)
