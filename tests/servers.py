@@ -19,7 +19,7 @@ from psycopg import sql
 
 from tests.ports import LOOPBACK, free_port
 from tests.server_process import Server, ServerFailed
-from tests.waiting import LONGEST_ANSWER, wait_until
+from tests.waiting import PATIENCE, wait_until
 from workers.meili_process import INDEXING_MEMORY
 
 AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -40,7 +40,7 @@ def found(what: str, package: str, *candidates: str | Path | None) -> Path:
 def exchange(port: int, question: bytes, enough: int) -> bytes:
     """The first bytes a server says to a question: `enough` of them, or fewer; none when it is not there."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=LONGEST_ANSWER) as connection:
+        with socket.create_connection((LOOPBACK, port), timeout=PATIENCE) as connection:
             connection.sendall(question)
             answer = b""
             while len(answer) < enough and (more := connection.recv(enough - len(answer))):
@@ -148,7 +148,7 @@ class PostgresServer(Server):
             user="postgres",
             dbname="postgres",
             autocommit=True,
-            connect_timeout=int(LONGEST_ANSWER),
+            connect_timeout=int(PATIENCE),
         )
 
 
@@ -273,4 +273,4 @@ class MeilisearchServer(Server):
 
     def _ask(self, method: str, path: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.key}"}
-        return httpx.request(method, self.url + path, headers=headers, timeout=LONGEST_ANSWER, trust_env=False)
+        return httpx.request(method, self.url + path, headers=headers, timeout=PATIENCE, trust_env=False)

@@ -7,11 +7,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PATIENCE = 60.0
-"""Seconds that something gets to become so. What counts is that it does: a busy machine gives a process no CPU for some
-of them, and nobody waits once it is so.
+"""Seconds that something gets to become so, and a server for one answer. What counts is that it does: a busy machine
+gives a process no CPU for some of them, and nobody waits once it is so.
 """
-LONGEST_ANSWER = 30.0
-"""Seconds that a server gets for one answer."""
 
 
 def wait_until(condition: Callable[[], T], timeout: float = PATIENCE, every: float = 0.02) -> T:

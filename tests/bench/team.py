@@ -84,7 +84,7 @@ def _running(home: Path, environment: dict[str, str], arguments: list[str], read
     with log.open("wb") as output:
         process = subprocess.Popen([*CELERY, *arguments], cwd=home, env=environment, stdout=output, stderr=output)
     try:
-        wait_until(lambda: process.poll() is not None or ready in log.read_text(errors="replace"), timeout=60)
+        wait_until(lambda: process.poll() is not None or ready in log.read_text(errors="replace"))
         if process.poll() is not None:
             raise RuntimeError(log.read_text(errors="replace")[-2000:])
         yield

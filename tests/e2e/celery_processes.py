@@ -54,7 +54,7 @@ def running(home: Home, name: str, command: list[str]) -> Iterator[Running]:
 def worker(home: Home, name: str, *more: str) -> Iterator[Running]:
     """A worker that is ready."""
     with running(home, name, [*CELERY, *WORKER, "--hostname", f"{name}@%h", *more]) as one:
-        wait_until(lambda: one.says("ready."), timeout=60)
+        wait_until(lambda: one.says("ready."))
         yield one
 
 

@@ -30,7 +30,7 @@ class Held(NamedTuple):
     def await_page(self, home: Home) -> None:
         """Waits until that page is asked for, and all before it are recorded."""
         self.gate.await_request()
-        wait_until(lambda: recorded(home) == HELD - 1, timeout=60)
+        wait_until(lambda: recorded(home) == HELD - 1)
 
 
 @pytest.fixture(params=["filesystem and SQLite", "RabbitMQ and Postgres", "Redis and Postgres"])
@@ -86,9 +86,9 @@ def test_what_is_due_is_crawled_without_a_hand_and_a_new_source_without_a_restar
     first, second = serve(items(60, ("1.0.0", "1.1.0"))), serve([item(server(number)) for number in range(100, 120)])
     team.watch(official=first.url)
     with worker(team, "one"), worker(team, "two"), beat(team):
-        wait_until(lambda: through(team, "official"), timeout=60, every=0.2)
+        wait_until(lambda: through(team, "official"), every=0.2)
         team.watch(official=first.url, mirror=second.url)
-        wait_until(lambda: through(team, "official", "mirror"), timeout=60, every=0.2)
+        wait_until(lambda: through(team, "official", "mirror"), every=0.2)
     assert sorted(crawls(team)) == [("mirror", "full", "completed"), ("official", "full", "completed")]
     assert documents(team) == 80
     assert team.agrees()
@@ -97,12 +97,12 @@ def test_what_is_due_is_crawled_without_a_hand_and_a_new_source_without_a_restar
 def test_a_message_that_comes_again_or_by_hand_does_nothing(team: Home) -> None:
     with worker(team, "one") as one:
         with beat(team):  # who projects while another one does leaves the rest to it
-            wait_until(lambda: through(team, "official"), timeout=60, every=0.2)
+            wait_until(lambda: through(team, "official"), every=0.2)
         before = len(team.kinds())
         for _ in range(3):
             celery(team, "call", "crawl.source", "--args", '["official"]')
         celery(team, "call", "crawl.source", "--args", '["nobody"]')
-        wait_until(lambda: one.log.read_text().count("Task crawl.source") >= 2 * (1 + 4), timeout=60)
+        wait_until(lambda: one.log.read_text().count("Task crawl.source") >= 2 * (1 + 4))
     assert len(team.kinds()) == before
 
 
@@ -111,7 +111,7 @@ def test_a_worker_told_to_stop_ends_at_its_next_page_and_another_goes_on(team: H
         celery(team, "call", "schedule.due")
         held.await_page(team)
         one.process.terminate()
-        wait_until(lambda: one.says("Worker: Closing"), timeout=60)  # by then its processes know
+        wait_until(lambda: one.says("Worker: Closing"))  # by then its processes know
         held.gate.open()
         assert one.process.wait(60) == 0
     assert recorded(team) == HELD
@@ -159,9 +159,9 @@ def test_a_broker_that_goes_away_ends_no_crawl_and_what_it_lost_is_found_again(
     with worker(home, "one") as one, beat(home):
         held.await_page(home)
         redis_server.kill()
-        wait_until(lambda: one.says("Connection to broker lost"), timeout=60)
+        wait_until(lambda: one.says("Connection to broker lost"))
         held.gate.open()
-        wait_until(lambda: recorded(home) == PAGES - 1, timeout=60)
+        wait_until(lambda: recorded(home) == PAGES - 1)
         redis_server.start()
         with worker(home, "two"):  # kombu ends a worker that was at a task when its Redis went: another takes its place
             wait_until(lambda: through(home, "official"), timeout=120, every=0.2)
@@ -175,16 +175,16 @@ def test_a_paused_source_ends_at_its_next_page_and_goes_on_once_resumed(home: Ho
         held.await_page(home)
         assert home.run("pause", "official").status == 0
         held.gate.open()
-        wait_until(lambda: one.says("official: interrupted"), timeout=60)
+        wait_until(lambda: one.says("official: interrupted"))
         assert home.run("status", "--json").object["sources"][0]["state"] == "paused"
         assert home.run("crawl", "official").status == 2
         celery(home, "call", "schedule.due")
         celery(home, "call", "crawl.source", "--args", '["official"]')
-        wait_until(lambda: one.log.read_text().count("Task crawl.source") >= 4, timeout=60)
+        wait_until(lambda: one.log.read_text().count("Task crawl.source") >= 4)
         assert (recorded(home), len(held.upstream.requests)) == (HELD, HELD)
         assert home.run("resume", "official").status == 0
         with beat(home):
-            wait_until(lambda: through(home, "official"), timeout=60, every=0.2)
+            wait_until(lambda: through(home, "official"), every=0.2)
     assert crawls(home) == [("official", "full", "completed")]
     assert documents(home) == PAGES - 1
 
@@ -197,7 +197,7 @@ def test_a_worker_whose_clock_is_wrong_takes_what_beat_asks_for_or_says_so(team:
     one = Running(team, "one", command, environment)
     try:
         with beat(team):
-            wait_until(lambda: one.says("clock is far ahead") or through(team, "official"), timeout=60, every=0.2)
+            wait_until(lambda: one.says("clock is far ahead") or through(team, "official"), every=0.2)
     finally:
         one.kill()
     assert one.says("clock is far ahead") == (seconds > 3600)
@@ -206,7 +206,7 @@ def test_a_worker_whose_clock_is_wrong_takes_what_beat_asks_for_or_says_so(team:
 def test_workers_may_be_for_one_queue_each(team: Home) -> None:
     crawling, projecting = worker(team, "crawls", "-Q", "crawling"), worker(team, "projects", "-Q", "projecting")
     with crawling as one, projecting as other, beat(team):
-        wait_until(lambda: through(team, "official"), timeout=60, every=0.2)
+        wait_until(lambda: through(team, "official"), every=0.2)
     assert one.says("Task crawl.source")
     assert not one.says("Task project")
     assert other.says("Task project")
@@ -215,19 +215,19 @@ def test_workers_may_be_for_one_queue_each(team: Home) -> None:
 
 def test_workers_answer_who_inspects_them(home: Home) -> None:
     with worker(home, "one"), worker(home, "two"):
-        wait_until(lambda: "2 nodes online" in celery(home, "inspect", "ping", "--timeout", "2"), timeout=60)
+        wait_until(lambda: "2 nodes online" in celery(home, "inspect", "ping", "--timeout", "2"))
         names = ("crawl.source", "project", "schedule.due")
 
         def told() -> bool:
             tasks = celery(home, "inspect", "registered", "--timeout", "2")
             return all(name in tasks for name in names)
 
-        wait_until(told, timeout=60)
+        wait_until(told)
 
 
 def test_up_runs_all_and_leaves_nothing_behind(home: Home) -> None:
     with running(home, "up", [str(PROGRAM), "up"]) as up:
-        wait_until(lambda: through(home, "official"), timeout=60, every=0.2)
+        wait_until(lambda: through(home, "official"), every=0.2)
         pids = children(up.process.pid)
         assert len(pids) >= 2
         assert up.stop() == 0
@@ -240,22 +240,22 @@ def test_up_names_the_sources_that_it_crawls(home: Home) -> None:
     off = '[[source]]\nname = "off"\nkind = "registry"\nurl = "http://127.0.0.1:1"\nenabled = false\n'
     home.sources_file.write_text(home.sources_file.read_text() + off)
     with running(home, "up", [str(PROGRAM), "up"]) as up:
-        wait_until(lambda: up.says("are up for"), timeout=60)
+        wait_until(lambda: up.says("are up for"))
     assert up.says("are up for official; the index is at")
 
 
 def test_up_that_is_killed_takes_its_children_along(home: Home) -> None:
     with running(home, "up", [str(PROGRAM), "up"]) as up:
-        wait_until(lambda: len(children(up.process.pid)) == 2, timeout=60)
+        wait_until(lambda: len(children(up.process.pid)) == 2)
         pids = children(up.process.pid)
         up.process.kill()
         up.process.wait(60)
-        wait_until(lambda: not any(alive(pid) for pid in pids), timeout=60)
+        wait_until(lambda: not any(alive(pid) for pid in pids))
 
 
 def test_up_ends_when_a_child_ends_by_itself(home: Home) -> None:
     with running(home, "up", [str(PROGRAM), "up"]) as up:
-        wait_until(lambda: up.says("ready."), timeout=60)
+        wait_until(lambda: up.says("ready."))
         beats = wait_until(lambda: [pid for pid in children(up.process.pid) if b"beat" in command(pid)])
         os.kill(beats[0], signal.SIGKILL)
         assert up.process.wait(60) == 1

@@ -215,7 +215,7 @@ def ends_well(world: World) -> None:
 
 @pytest.mark.parametrize("chaos", [True], indirect=True, ids=["in haste"])
 def test_whoever_dies_all_agree_at_the_end(chaos: World) -> None:
-    wait_until(chaos.listed, timeout=60)
+    wait_until(chaos.listed)
     for strike in STRIKES:
         chaos.change()
         strike(chaos)

@@ -113,7 +113,7 @@ def test_the_stack_crawls_what_is_due_through_to_the_index(
     }
     services = [started(stack, home, name, there) for name in ("worker", "beat")]
     try:
-        wait_until(lambda: through(home, "official"), timeout=60, every=0.2)
+        wait_until(lambda: through(home, "official"), every=0.2)
     finally:
         for service in services:
             service.kill()

@@ -59,8 +59,8 @@ def test_a_crawl_by_hand_publishes_what_it_recorded(home: Home, broker_url: str)
 
 def test_workers_publish_without_a_hand(home: Home, broker_url: str) -> None:
     with reading(broker_url) as reader, worker(home, "one"), worker(home, "two"), beat(home):
-        wait_until(lambda: home.kinds()[-1:] == ["crawl.completed"], timeout=60, every=0.2)
-        wait_until(lambda: exchange_of(home)["lag"] == 0, timeout=60, every=0.2)
+        wait_until(lambda: home.kinds()[-1:] == ["crawl.completed"], every=0.2)
+        wait_until(lambda: exchange_of(home)["lag"] == 0, every=0.2)
         assert bodies(reader) == home.events()
 
 
@@ -139,7 +139,7 @@ def test_the_copy_of_the_readme_outlives_its_broker(home: Home, serve: Serve, ki
             wait_until(lambda: len(copied(home)) == 3)
             broker.kill()
             broker.start()
-            wait_until(lambda: one.log.read_text().count("reading") >= 2, timeout=60)  # it may lose it again at first
+            wait_until(lambda: one.log.read_text().count("reading") >= 2)  # it may lose it again at first
             registry.registry.publish(server(9))
             home.crawl()
             wait_until(lambda: len(copied(home)) == 4)

@@ -122,7 +122,7 @@ def test_an_import_that_is_killed_goes_on_and_nobody_crawls_meanwhile(home: Home
     with home.start("import", str(pipe)) as process, pipe.open("wb", buffering=0) as half:
         whole = Path(file).read_bytes()
         half.write(whole[: len(whole) // 2])  # and no end: it waits for more until it is killed
-        wait_until(lambda: "An import into" in home.run("events").err, timeout=60)
+        wait_until(lambda: "An import into" in home.run("events").err)
         process.send_signal(signal.SIGKILL)
         process.wait(60)
     for command in (["crawl"], ["status"], ["show", "io.github.acme/tool-0001"]):

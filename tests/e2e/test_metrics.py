@@ -222,7 +222,7 @@ def test_a_worker_tells_what_its_processes_did_those_that_ended_too(
     one = worker_with_metrics(home, "one", port, "--max-tasks-per-child", "1", "--loglevel", "DEBUG")
     try:
         with beat(home):
-            wait_until(lambda: through(home, *names), timeout=60, every=0.2)
+            wait_until(lambda: through(home, *names), every=0.2)
         wait_until(lambda: one.says('"a: completed"'))  # which it says once it is done
         found = scraped(port)
     finally:

@@ -306,7 +306,7 @@ def test_a_page_under_way_ends_before_a_redaction_begins(postgres_url: str) -> N
         record_page(connection, lease, state, page(seen(secret(), key="elsewhere")), at=at(3), requests=1, seconds=0)
         other = process(redact_elsewhere, postgres_url, NAME)
         waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'crawl_state'::regclass")
-        wait_until(lambda: connection.scalar(waiting), timeout=60)
+        wait_until(lambda: connection.scalar(waiting))
     other.join(60)
     assert other.exitcode == 0
     assert [e.event.type for e in log(database)] == ["listing.observed", "listing.observed", "decision.redacted"]

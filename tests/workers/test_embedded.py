@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from indexer.errors import ConfigurationError, IndexUnavailable
-from tests.waiting import LONGEST_ANSWER, wait_until
+from tests.waiting import PATIENCE, wait_until
 from workers.embedded import Address, EmbeddedMeilisearch
 from workers.meili_folder import MeiliFolder, unusable
 
@@ -115,7 +115,7 @@ def said(program: subprocess.Popen[str]) -> Address:
 
 def put(address: Address, uid: str) -> None:
     headers = {"Authorization": f"Bearer {address.key}"}
-    made = httpx.post(f"{address.url}/indexes", json={"uid": uid}, headers=headers, timeout=LONGEST_ANSWER)
+    made = httpx.post(f"{address.url}/indexes", json={"uid": uid}, headers=headers, timeout=PATIENCE)
     made.raise_for_status()
     wait_until(lambda: has(address, uid))
 
@@ -125,7 +125,7 @@ def has(address: Address, uid: str) -> bool:
 
 
 def asked(address: Address, path: str, **headers: str) -> httpx.Response:
-    return httpx.get(f"{address.url}{path}", headers=headers, timeout=LONGEST_ANSWER)
+    return httpx.get(f"{address.url}{path}", headers=headers, timeout=PATIENCE)
 
 
 def program(path: Path, text: str) -> Path:

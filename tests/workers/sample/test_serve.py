@@ -13,7 +13,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.waiting import LONGEST_ANSWER, PATIENCE
+from tests.waiting import PATIENCE
 from workers.sample.bundled import sample_registry
 from workers.sample.faults import Fault, Faults
 from workers.sample.problems import Answer
@@ -33,8 +33,8 @@ def server() -> Iterator[SampleServer]:
 
 
 def asking(url: str) -> httpx.Client:
-    """A client that keeps its connection, and waits for an answer, however long the other side gets no CPU."""
-    return httpx.Client(base_url=url, timeout=LONGEST_ANSWER, limits=httpx.Limits(keepalive_expiry=None))
+    """A client that keeps its connection and is patient: httpx keeps one for five seconds, and waits as long."""
+    return httpx.Client(base_url=url, timeout=PATIENCE, limits=httpx.Limits(keepalive_expiry=None))
 
 
 @pytest.fixture
