@@ -231,10 +231,8 @@ def home(
     """A home with the sample registry as its one source and SQLite under it."""
     made = Home(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(random, "random", no_share)
-    for module in (
-        standing,
-        doctor,
-    ):  # whose one look at an index that is slow would not tell how many documents it has
+    # Whose one look at an index that is slow would not tell how many documents it has.
+    for module in (standing, doctor):
         monkeypatch.setattr(module, "A_LOOK", PATIENCE)
     for name in ("NO_PROXY", "no_proxy"):  # which a command adds to
         monkeypatch.setenv(name, "127.0.0.1")
