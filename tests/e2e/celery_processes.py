@@ -28,6 +28,10 @@ class Running:
         """Whether it said something so far."""
         return text in self.log.read_text(errors="replace")
 
+    def done(self, task: str) -> bool:
+        """Whether a worker said that it received a task, and what that came to."""
+        return self.log.read_text(errors="replace").count(f"[{task}]") >= 2
+
     def stop(self) -> int:
         """Asks it to stop, and waits; its exit status."""
         self.process.terminate()
