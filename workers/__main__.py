@@ -23,8 +23,8 @@ def main() -> None:
         _run()
     finally:
         # It is done; Python tidies up, and would tell of every interrupt.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, signal.SIG_IGN)
 
 
 def _run() -> None:
