@@ -29,9 +29,10 @@ def main() -> None:
 
 def _run() -> None:
     from workers import cli
+    from workers.interrupts import INTERRUPT
 
     if signal.getsignal(signal.SIGINT) is _end:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, INTERRUPT)
     try:
         cli.main()
     except KeyboardInterrupt:

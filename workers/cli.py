@@ -16,6 +16,7 @@ import typer
 from indexer.errors import ConfigurationError, Interrupted, McpIndexerError
 from workers import terminal
 from workers.client import spare_loopback
+from workers.interrupts import INTERRUPT
 from workers.shell import asking, crawling, deciding, log, tending
 from workers.shell.parts import FAILED, INTERRUPTED, USAGE
 
@@ -49,7 +50,7 @@ def _options(
 
 def main() -> None:
     """Runs a command; what was foreseen ends as one sentence on stderr and an exit status."""
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, INTERRUPT)
     terminal.open_closed()
     spare_loopback()
     # What interrupts a connection while it is closed, or broke it, is told in a sentence; the pool adds its traceback.
@@ -64,6 +65,10 @@ def main() -> None:
         _end(error, INTERRUPTED)
     except McpIndexerError as error:
         _end(error, FAILED)
+    except Exception:
+        if not INTERRUPT.came:
+            raise
+        _end(Interrupted("Interrupted; what was recorded is kept."), INTERRUPTED)
 
 
 def _run() -> None:
@@ -76,10 +81,6 @@ def _run() -> None:
 def _end(error: McpIndexerError, exit_status: int) -> NoReturn:
     terminal.say(str(error))
     sys.exit(exit_status)
-
-
-def _terminated(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -74,6 +74,29 @@ def test_an_interrupt_while_modules_are_imported_ends_without_a_traceback(module
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted; nothing was begun.\n")
 
 
+MADE_ANOTHER = """
+import os, signal
+import workers.shell.parts
+from workers.__main__ import main
+
+def complete():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        pass
+    raise ValueError("KeyboardInterrupt:")
+
+workers.shell.parts.read_settings = complete
+main()
+"""
+
+
+def test_an_interrupt_that_something_made_another_exception_of_is_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MADE_ANOTHER, "events"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted; what was recorded is kept.\n")
+
+
 CLOSED = """
 import os, signal
 from sqlalchemy.engine.default import DefaultDialect
