@@ -1,5 +1,6 @@
 """Moving a log: exported from one home, imported into another, and crawled on from there."""
 
+import errno
 import io
 import json
 import os
@@ -112,16 +113,34 @@ def test_another_log_is_left_as_it_is(home: Home, file: str, serve: Serve) -> No
     assert home.events() == before
 
 
-def test_an_import_that_is_killed_goes_on_and_nobody_crawls_meanwhile(home: Home, serve: Serve, tmp_path: Path) -> None:
+def opened(pipe: Path) -> io.FileIO:
+    """A pipe to write into, as soon as somebody reads from it."""
+    end = wait_until(lambda: end_of(pipe))
+    os.set_blocking(end, True)
+    return io.FileIO(end, "w")
+
+
+def end_of(pipe: Path) -> int:
+    """The pipe's end to write into; 0 while nobody reads from it, who may have died before."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return 0
+
+
+def test_an_import_that_is_killed_goes_on_and_nobody_crawls_meanwhile(
+    home: Home, serve: Serve, file: str, tmp_path: Path
+) -> None:
     home.watch(official=serve(items(8_000)).url, page_size=100)
     home.crawl()
-    file = str(tmp_path / "log.ndjson")
     exported = home.run("export", file, "--json").object
     moved(home)
     os.mkfifo(pipe := tmp_path / "pipe")
-    with home.start("import", str(pipe)) as process, pipe.open("wb", buffering=0) as half:
+    with home.start("import", str(pipe)) as process, opened(pipe) as end:
         whole = Path(file).read_bytes()
-        half.write(whole[: len(whole) // 2])  # and no end: it waits for more until it is killed
+        end.write(whole[: len(whole) * 3 // 4])  # and no more: it waits for the rest until it is killed
         wait_until(lambda: "An import into" in home.run("events").err)
         process.send_signal(signal.SIGKILL)
         process.wait(60)
