@@ -13,12 +13,14 @@ from typing import Any, BinaryIO, NoReturn, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
+from indexer import publish
 from indexer.errors import McpIndexerError
 from indexer.search import SearchIndex
 from tests import ports
 from tests.ports import LOOPBACK
 from tests.server_process import Server
 from tests.servers import MeilisearchServer, PostgresServer, RabbitServer, RedisServer, ServerMissing
+from tests.waiting import PATIENCE
 from workers.meili_binary import find_binary
 
 CHECKOUT = Path(__file__).parents[1]
@@ -145,6 +147,14 @@ def rabbitmq_server() -> Iterator[RabbitServer]:
 def rabbitmq_url(rabbitmq_server: RabbitServer) -> str:
     """One broker for the whole session: name queues and exchanges so that tests do not meet."""
     return rabbitmq_server.url
+
+
+@pytest.fixture(params=["rabbitmq_url", "redis_url"])
+def broker_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each broker in turn, which may be slow to answer."""
+    monkeypatch.setattr(publish, "CONNECT_SECONDS", PATIENCE)
+    url: str = request.getfixturevalue(request.param)
+    return url
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,9 +22,7 @@ from tests.servers import MeilisearchServer
 from tests.waiting import PATIENCE
 from workers import doctor, standing
 from workers.cli import main
-from workers.sample.answers import Request
 from workers.sample.faults import Faults
-from workers.sample.problems import Answer
 from workers.sample.registry import SampleRegistry
 from workers.sample.row import OFFICIAL
 from workers.sample.serve import SampleServer
@@ -142,30 +139,6 @@ class Home:
         """Whether `verify` finds nothing."""
         ran = self.run("verify", "--json")
         return ran.status == 0 and ran.object["ok"] is True
-
-
-class Gate:
-    """Holds back the answer to one listing, by its number, until it is opened: a hook for the sample server."""
-
-    def __init__(self, number: int) -> None:
-        self._number, self._asked = number, 0
-        self._reached, self._open = threading.Event(), threading.Event()
-
-    def __call__(self, request: Request) -> Answer | None:
-        if request.path.endswith("/servers"):
-            self._asked += 1
-            if self._asked == self._number:
-                self._reached.set()
-                assert self._open.wait(60)
-        return None
-
-    def await_request(self) -> None:
-        """Waits until the held answer is waited for."""
-        assert self._reached.wait(60)
-
-    def open(self) -> None:
-        """Lets it go."""
-        self._open.set()
 
 
 def no_share() -> float:

@@ -4,14 +4,15 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.e2e.celery_processes import CELERY, WORKER, Running, beat, celery, running, through, worker
-from tests.e2e.conftest import PROGRAM, Gate, Home, cursors, item, items, server
+from tests.e2e.conftest import PROGRAM, Home, cursors, item, items, server
+from tests.gate import Gate
 from tests.servers import RedisServer
 from tests.waiting import wait_until
 from workers.sample.serve import SampleServer
@@ -45,12 +46,12 @@ def team(request: pytest.FixtureRequest, home: Home) -> Home:
 
 
 @pytest.fixture
-def held(home: Home, serve: Serve) -> Held:
+def held(home: Home, serve: Serve) -> Iterator[Held]:
     """A registry of many pages that does not answer for one of the first of them until it is let."""
-    served, gate = serve(items(PAGES - 1)), Gate(HELD)
-    served.faults.hook = gate
+    served = serve(items(PAGES - 1))
     home.watch(official=served.url, page_size=1)
-    return Held(served, gate)
+    with Gate(served, HELD) as gate:
+        yield Held(served, gate)
 
 
 def children(pid: int) -> list[int]:

@@ -28,13 +28,11 @@ Json = dict[str, Any]
 Serve = Callable[[list[Json]], SampleServer]
 
 
-@pytest.fixture(params=["rabbitmq_url", "redis_url"])
-def broker_url(request: pytest.FixtureRequest, home: Home, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A home with each broker in turn, which may be slow to answer."""
-    monkeypatch.setattr(publish, "CONNECT_SECONDS", PATIENCE)
-    url: str = request.getfixturevalue(request.param)
-    home.set(BROKER_URL=url)
-    return url
+@pytest.fixture
+def broker_url(broker_url: str, home: Home) -> str:
+    """Each broker in turn, which the home has."""
+    home.set(BROKER_URL=broker_url)
+    return broker_url
 
 
 def exchange_of(home: Home) -> Json:

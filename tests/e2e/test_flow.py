@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import Gate, Home, cursors, item, items, name_of, server
+from tests.e2e.conftest import Home, cursors, item, items, name_of, server
+from tests.gate import Gate
 from tests.waiting import PATIENCE, wait_until
 from workers.sample.answers import Request
 from workers.sample.problems import Answer, problem
@@ -302,13 +303,11 @@ def test_what_a_cut_crawl_recorded_is_searchable(home: Home) -> None:
 def test_an_interrupted_crawl_says_so_and_is_gone_on_with(
     either: Home, upstream: SampleServer, how: signal.Signals
 ) -> None:
-    gate = upstream.faults.hook = Gate(4)
-    with either.start("crawl", "--json") as process:
+    with Gate(upstream, 4) as gate, either.start("crawl", "--json") as process:
         gate.await_request()
         wait_until(lambda: either.kinds().count("listing.observed") == 60)
         process.send_signal(how)
         out, err = process.communicate(timeout=60)
-    gate.open()
     assert process.returncode == 130
     (crawl,) = json.loads(out)["crawls"]
     assert (crawl["status"], crawl["pages"], crawl["observed"]) == ("interrupted", 3, 60)
@@ -336,8 +335,7 @@ def test_an_audit_takes_the_place_of_an_increment_that_was_cut(home: Home, upstr
 
 
 def test_a_second_crawl_of_a_source_is_refused_and_names_the_holder(either: Home, upstream: SampleServer) -> None:
-    gate = upstream.faults.hook = Gate(1)
-    with either.start("crawl", "--json") as process:
+    with Gate(upstream, 1) as gate, either.start("crawl", "--json") as process:
         gate.await_request()
         ran = either.run("crawl", "--json")
         gate.open()
@@ -440,9 +438,8 @@ class Broken:
 def test_a_slow_source_holds_up_no_other(either: Home, upstream: SampleServer, serve: Serve) -> None:
     slow = serve([item({**server(number), "name": f"com.slow/tool-{number}"}) for number in range(1_100)])
     either.watch(official=upstream.url, slow=slow.url, page_size=100)
-    gate = slow.faults.hook = Gate(11)  # by then a thousand events were handed to the index
-    with either.start("crawl", "slow") as process:
-        gate.await_request()
+    with Gate(slow, 11) as gate, either.start("crawl", "slow") as process:
+        gate.await_request()  # by then a thousand events were handed to the index
         crawl = either.crawl_one("official")
         assert either.document(name_of(0)) is not None
         assert process.poll() is None

@@ -7,7 +7,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from tests.e2e.conftest import Gate, Home, items, name_of
+from tests.e2e.conftest import Home, items, name_of
+from tests.gate import Gate
 from workers import doctor, standing
 from workers.sample.problems import ok
 from workers.sample.serve import SampleServer
@@ -98,13 +99,10 @@ def test_crawls_tells_of_past_crawls_and_of_one_that_is_not_finished(either: Hom
 
 
 def test_a_crawl_under_way_is_running_in_crawls_as_in_status(home: Home, upstream: SampleServer) -> None:
-    gate = Gate(2)
-    upstream.faults.hook = gate
-    with home.start("crawl"):
+    with Gate(upstream, 2) as gate, home.start("crawl"):
         gate.await_request()
         (crawl,) = home.run("crawls", "--json").objects
         (source,) = home.run("status", "--json").object["sources"]
-        gate.open()
     assert (crawl["status"], source["last_crawl"]["status"]) == ("running", "running")
 
 

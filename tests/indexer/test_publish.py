@@ -28,17 +28,8 @@ from tests.indexer.test_store import append_some
 from tests.reading import Reader, reading
 from tests.server_process import Server
 from tests.servers import RabbitServer, RedisServer
-from tests.waiting import PATIENCE
 
 Json = dict[str, Any]
-
-
-@pytest.fixture(params=["rabbitmq_url", "redis_url"])
-def broker_url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each broker in turn, which may be slow to answer."""
-    monkeypatch.setattr(publish, "CONNECT_SECONDS", PATIENCE)
-    url: str = request.getfixturevalue(request.param)
-    return url
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from indexer.errors import SourceMalformed, SourceUnavailable
+from tests.gate import Gate
 from tests.servers import MeilisearchServer
 from tests.waiting import wait_until
-from workers.sample.answers import Request
 from workers.sample.bundled import sample_registry
 from workers.sample.faults import Fault, Faults
 from workers.sample.serve import SampleServer
@@ -25,6 +24,8 @@ FIRST = "$ mcp-indexer crawl sample"
 TOUR = ("-m", "workers.tour")
 LONGEST = 120.0
 """Seconds for a tour: it starts seven programs, each of which may take ten."""
+CRAWL = 2
+"""The listing that a tour asks for first with its crawl; before it looks whether the registry is there."""
 INSTEAD = "crawling the bundled sample registry instead.\n"
 
 
@@ -159,8 +160,8 @@ def test_it_touches_nothing_that_an_operator_has(
 
 @pytest.mark.parametrize("group", [True, False], ids=["ctrl-c", "sigterm"])
 def test_told_to_stop_it_stops_and_goes_on_next_time(visitor: Visitor, official: SampleServer, group: bool) -> None:
-    with waiting_crawl(official) as waits, visitor.begins("--official", official.url) as tour:
-        assert waits.wait(LONGEST)
+    with Gate(official, CRAWL) as gate, visitor.begins("--official", official.url) as tour:
+        gate.await_request(LONGEST)
         if group:  # as a terminal does it
             os.killpg(tour.pid, signal.SIGINT)
         else:
@@ -205,27 +206,9 @@ def test_told_to_stop_while_it_starts_a_command_it_stops_that_too(
     visitor: Visitor, official: SampleServer, how: signal.Signals
 ) -> None:
     visitor.environment["TOLD_BY"] = str(how.value)
-    with waiting_crawl(official), visitor.begins("--official", official.url, tour=("-c", TOLD_AT_ONCE)) as tour:
+    with Gate(official, CRAWL), visitor.begins("--official", official.url, tour=("-c", TOLD_AT_ONCE)) as tour:
         assert tour.wait(LONGEST) == 130
         wait_until(lambda: not visitor.left())
-
-
-@contextmanager
-def waiting_crawl(official: SampleServer) -> Iterator[threading.Event]:
-    """Has a crawl wait for its first page, and says when it does."""
-    waits, over = threading.Event(), threading.Event()
-
-    def hold(request: Request) -> None:
-        if "limit=100" in request.query:
-            waits.set()
-            over.wait()
-
-    official.faults.hook = hold
-    try:
-        yield waits
-    finally:
-        official.faults.hook = None
-        over.set()
 
 
 def assert_sentence(taken: tuple[int, str, str], expected: int) -> None:
