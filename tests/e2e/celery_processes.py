@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.e2e.conftest import Home
+from tests.e2e.home import Home
 from tests.waiting import wait_until
 
 CELERY = [sys.executable, "-P", "-m", "celery", "-A", "workers.app"]

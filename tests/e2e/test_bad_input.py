@@ -16,7 +16,8 @@ import pytest
 from sqlalchemy import Engine, create_engine, event, text
 
 from indexer.migrations import MIGRATIONS
-from tests.e2e.conftest import PROGRAM, Home, Ran, item, items, name_of, server
+from tests.e2e.home import PROGRAM, Home, Ran
+from tests.listed import item, items, name_of, server
 from tests.ports import LOOPBACK
 from workers.sample.answers import Request, answer
 from workers.sample.problems import Answer, ok

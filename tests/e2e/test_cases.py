@@ -10,7 +10,8 @@ from urllib.parse import unquote
 import orjson
 import pytest
 
-from tests.e2e.conftest import SCHEMA, Home, cursors, item, name_of, server
+from tests.e2e.home import Home
+from tests.listed import SCHEMA, cursors, item, name_of, server
 from workers.sample.answers import Request, answer
 from workers.sample.faults import Fault, Faults
 from workers.sample.problems import Answer

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.e2e.celery_processes import CELERY, WORKER, Running, beat, celery, running, through, worker
-from tests.e2e.conftest import PROGRAM, Home, cursors, item, items, server
+from tests.e2e.home import PROGRAM, Home
 from tests.gate import Gate
+from tests.listed import cursors, item, items, server
 from tests.servers import RedisServer
 from tests.waiting import wait_until
 from workers.sample.serve import SampleServer

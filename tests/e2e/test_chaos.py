@@ -31,7 +31,8 @@ from tests.any_order.upstream import KINDS, Change, Kind, Upstream
 from tests.conftest import made
 from tests.crawling import Versions
 from tests.e2e.celery_processes import WORKER, Running
-from tests.e2e.conftest import PROGRAM, Home, items
+from tests.e2e.home import PROGRAM, Home
+from tests.listed import items
 from tests.servers import MeilisearchServer, PostgresServer, RabbitServer
 from tests.waiting import wait_until
 from workers.sample.serve import SampleServer

@@ -12,7 +12,7 @@ import yaml
 
 from tests.conftest import CHECKOUT, missing
 from tests.e2e.celery_processes import Running, through
-from tests.e2e.conftest import Home
+from tests.e2e.home import Home
 from tests.ports import free_port
 from tests.servers import MeilisearchServer
 from tests.waiting import wait_until

@@ -15,8 +15,9 @@ from indexer.migrations import migrate
 from tests import readme
 from tests.conftest import made
 from tests.e2e.celery_processes import Running, beat, running, worker
-from tests.e2e.conftest import Home, item, items, server
+from tests.e2e.home import Home
 from tests.indexer.made import appended, changed, log, observed, record, status_changed
+from tests.listed import item, items, server
 from tests.ports import LOOPBACK
 from tests.reading import Reader, reading
 from tests.server_process import Server

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import PROGRAM, Home, item, items, server
+from tests.e2e.home import PROGRAM, Home
+from tests.listed import item, items, server
 from tests.waiting import wait_until
 from workers.sample.serve import SampleServer
 

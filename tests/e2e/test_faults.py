@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Home, items
+from tests.e2e.home import Home
+from tests.listed import items
 from workers.sample.faults import Fault, Faults
 from workers.sample.serve import SampleServer
 

@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.conftest import Home, cursors, item, items, name_of, server
+from tests.e2e.home import Home
 from tests.gate import Gate
+from tests.listed import cursors, item, items, name_of, server
 from tests.waiting import PATIENCE, wait_until
 from workers.sample.answers import Request
 from workers.sample.problems import Answer, problem

@@ -21,8 +21,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.e2e.conftest import item, items, server
 from tests.hostile import MEBIBYTE, HostileServer, Reply, answer, redirect, without_end
+from tests.listed import item, items, server
 from tests.servers import MeilisearchServer
 from workers.sample.registry import SampleRegistry
 from workers.sample.serve import SampleServer

@@ -16,7 +16,8 @@ import pytest
 from indexer.database import Database
 from indexer.store import last_position
 from tests.any_order.log import Reader
-from tests.e2e.conftest import Home, items, name_of, server
+from tests.e2e.home import Home
+from tests.listed import items, name_of, server
 from tests.waiting import wait_until
 from workers.sample.answers import Request
 from workers.sample.problems import Answer

@@ -17,7 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 import workers
 from indexer.sums import SUMMED, CrawlSums
 from tests.e2e.celery_processes import CELERY, WORKER, Running, beat, through
-from tests.e2e.conftest import Home, server
+from tests.e2e.home import Home
+from tests.listed import server
 from tests.ports import LOOPBACK, free_port
 from tests.waiting import PATIENCE, wait_until
 from workers import metrics, terminal

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Home, name_of, server
+from tests.e2e.home import Home
+from tests.listed import name_of, server
 from workers.sample.serve import SampleServer
 
 Json = dict[str, Any]

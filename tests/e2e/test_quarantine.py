@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.e2e.conftest import Home, items
+from tests.e2e.home import Home
+from tests.listed import items
 from workers.sample.answers import Request, answer
 from workers.sample.problems import Answer, ok
 from workers.sample.serve import SampleServer

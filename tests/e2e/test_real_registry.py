@@ -15,7 +15,7 @@ from indexer import queries
 from indexer.database import Database
 from schemas.names import ServerName
 from tests.e2e.celery_processes import beat, through, worker
-from tests.e2e.conftest import Home
+from tests.e2e.home import Home
 from tests.waiting import wait_until
 from workers.sample.serve import SampleServer
 from workers.searching import search_index

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Home, item, items, name_of, server
+from tests.e2e.home import Home
+from tests.listed import item, items, name_of, server
 from workers.sample.serve import SampleServer
 
 Json = dict[str, Any]

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from tests.e2e.conftest import Home, items, name_of, server
+from tests.e2e.home import Home
+from tests.listed import items, name_of, server
 from workers.sample.serve import SampleServer
 
 Json = dict[str, Any]

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Home, item, items, server
+from tests.e2e.home import Home
 from tests.hostile import HostileServer, Reply, answer, redirect
+from tests.listed import item, items, server
 from workers.logs import JsonLines
 from workers.sample.serve import SampleServer
 

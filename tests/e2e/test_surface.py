@@ -7,8 +7,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from tests.e2e.conftest import Home, items, name_of
+from tests.e2e.home import Home
 from tests.gate import Gate
+from tests.listed import items, name_of
 from workers import doctor, standing
 from workers.sample.problems import ok
 from workers.sample.serve import SampleServer

@@ -22,8 +22,8 @@ from schemas.about import OFFICIAL, read_time
 from schemas.names import Cursor, ServerName, SourceName, document_id
 from schemas.observations import Observation, Unidentified
 from schemas.server import read_server
-from tests.e2e.conftest import item, server
 from tests.hostile import HostileServer, answer
+from tests.listed import item, server
 from tests.workers.walking import observations, opened, pages, records
 from workers.crawl import Crawl
 from workers.outcome import Outcome
