@@ -1,7 +1,7 @@
 """Crawls sources one after the other, through to the index and the exchange, and says what that came to."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 
 from indexer import queries
@@ -48,11 +48,8 @@ class Crawled:
     lag: int
     index_error: str | None
     exchange_error: str | None = None
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether a person interrupted it."""
-        return any(crawl.by_hand for crawl in self.crawls)
+    interrupted: bool = False
+    """Whether a person interrupted it."""
 
     @property
     def exit_status(self) -> int:
@@ -83,17 +80,23 @@ def crawl_sources(
         if not config.enabled:
             raise ConfigurationError(f"The source {config.name!r} is disabled; set enabled = true for it first.")
     opened, outcomes = _opened(wiring, configs)
+    interrupted, exchange_error = False, None
     indexing = Indexing(wiring.database, wiring.index)
     try:
-        for config, source in opened:
-            outcome = _crawl_one(wiring, config, source, indexing, crawling, audit=audit, max_pages=max_pages)
-            outcomes.append(outcome)
-            if outcome.by_hand:
-                return _crawled(wiring, outcomes, indexing.error)
-        indexing.finish()
-    finally:
-        indexing.close()
-    return replace(_crawled(wiring, outcomes, indexing.error), exchange_error=_published(wiring))
+        with closing(indexing):
+            for config, source in opened:
+                outcome = _crawl_one(wiring, config, source, indexing, crawling, audit=audit, max_pages=max_pages)
+                outcomes.append(outcome)
+                if interrupted := outcome.by_hand:
+                    break
+            else:
+                indexing.finish()
+        if not interrupted:
+            exchange_error = _published(wiring)
+    except KeyboardInterrupt:
+        interrupted = True
+    crawled = _crawled(wiring, outcomes, indexing.error)
+    return replace(crawled, exchange_error=exchange_error, interrupted=interrupted)
 
 
 def _opened(

@@ -322,6 +322,23 @@ def test_an_interrupted_crawl_says_so_and_is_gone_on_with(
     assert either.agrees()
 
 
+@pytest.mark.parametrize("when", ["workers.indexing.Indexing.finish", "workers.crawling.publish_all"])
+def test_who_interrupts_what_comes_after_the_crawl_is_told_what_it_came_to(
+    home: Home, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(when, interrupted)
+        ran = home.run("crawl", "--json")
+    assert (ran.status, len(ran.err.splitlines())) == (130, 1)
+    (crawl,) = ran.object["crawls"]
+    assert (crawl["status"], crawl["new"]) == ("completed", VERSIONS)
+    assert home.crawl()["index"]["lag"] == 0
+    assert home.agrees()
+
+
 def test_an_audit_takes_the_place_of_an_increment_that_was_cut(home: Home, upstream: SampleServer) -> None:
     home.crawl()
     for number in range(30):
