@@ -33,6 +33,10 @@ _KNOWN = (
         ("idle-session timeout",),
         "this process stood still while others waited for it, and they went on; run the same command again.",
     ),
+    (
+        ("terminating connection", "server closed the connection"),
+        "{said}; once its server is there again, run the same command again, nothing recorded was lost.",
+    ),
     (("locked", "lock timeout"), "another process kept it locked for {busy_seconds} seconds; try again."),
     (
         ("file is not a database", "malformed"),

@@ -275,6 +275,13 @@ def test_a_full_disk_is_said_in_a_sentence_and_loses_nothing(sqlite: Database) -
     assert appended(sqlite, large) == 21
 
 
+def test_a_connection_that_the_server_ended_is_said_in_a_sentence(postgres_url: str) -> None:
+    database = Database(postgres_url)
+    with pytest.raises(StoreUnavailable, match="run the same command again"), database.write() as connection:
+        connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    database.close()
+
+
 def test_a_file_that_is_no_database_is_said_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.db").write_bytes(b"a diary, and no database" * 1000)
     database = Database(f"sqlite:///{tmp_path / 'a.db'}")
