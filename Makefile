@@ -17,6 +17,7 @@ run: $(READY)
 	@$(BIN)/python -m workers.tour
 
 # The cheap checks first; pytest's closing line is the last. Tests wait more than they compute: three at a time, then.
+# Where one hangs its process ends, and is not begun again: it would hang again.
 test: lint
 	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
