@@ -33,10 +33,6 @@ _KNOWN = (
         ("idle-session timeout",),
         "this process stood still while others waited for it, and they went on; run the same command again.",
     ),
-    (
-        ("terminating connection", "server closed the connection"),
-        "{said}; once its server is there again, run the same command again, nothing recorded was lost.",
-    ),
     (("locked", "lock timeout"), "another process kept it locked for {busy_seconds} seconds; try again."),
     (
         ("file is not a database", "malformed"),
@@ -59,6 +55,10 @@ _KNOWN = (
             "failed to resolve host",
         ),
         "{said}; start its server, or check MCP_INDEXER_DATABASE_URL.",
+    ),
+    (
+        ("terminating connection", "server closed the connection"),
+        "{said}; once its server is there again, run the same command again, nothing recorded was lost.",
     ),
 )
 """What a database says, by words of it, and what is told: what was wrong and what to do."""

@@ -22,6 +22,7 @@ from sqlalchemy.exc import ProgrammingError
 
 import indexer.database
 from indexer.database import STOPPED_SECONDS, Database
+from indexer.database_errors import sentence
 from indexer.errors import ConfigurationError, McpIndexerError, StoreUnavailable
 from indexer.migrations import migrate
 from indexer.store import Write, append
@@ -273,6 +274,13 @@ def test_a_full_disk_is_said_in_a_sentence_and_loses_nothing(sqlite: Database) -
     assert log(sqlite) == before
     sqlite.close()  # the limit was this connection's
     assert appended(sqlite, large) == 21
+
+
+def test_who_is_no_postgres_and_hangs_up_is_a_wrong_address() -> None:
+    told = Exception(
+        'connection failed: connection to server at "::1" failed: server closed the connection unexpectedly'
+    )
+    assert sentence(told, busy_seconds=1).endswith("start its server, or check MCP_INDEXER_DATABASE_URL.")
 
 
 def test_a_connection_that_the_server_ended_is_said_in_a_sentence(postgres_url: str) -> None:
