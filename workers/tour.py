@@ -186,7 +186,8 @@ def _end(child: subprocess.Popen[bytes], *, tell: bool) -> None:
 def _told_later() -> Iterator[None]:
     """Has us told to end once that can be passed on: in the midst of starting a command it would leave that behind."""
     told: list[int] = []
-    usual = {one: signal.signal(one, lambda number, _: told.append(number)) for one in (signal.SIGTERM, signal.SIGINT)}
+    heard = [one for one in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(one) is not signal.SIG_IGN]
+    usual = {one: signal.signal(one, lambda number, _: told.append(number)) for one in heard}
     try:
         yield
     finally:

@@ -211,6 +211,21 @@ def test_told_to_stop_while_it_starts_a_command_it_stops_that_too(
         wait_until(lambda: not visitor.left())
 
 
+UNHEARD = """
+import signal, subprocess, sys
+from workers import tour
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+with tour._told_later():
+    subprocess.run([sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGINT).name)"], check=True)
+"""
+
+
+def test_where_ctrl_c_is_not_to_be_heard_its_commands_do_not_hear_it() -> None:
+    done = subprocess.run([sys.executable, "-c", UNHEARD], capture_output=True, text=True, check=True)
+    assert done.stdout == "SIG_IGN\n"
+
+
 def assert_sentence(taken: tuple[int, str, str], expected: int) -> None:
     status, _, said = taken
     assert status == expected, said
