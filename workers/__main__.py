@@ -13,30 +13,24 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Runs a command. Ctrl-C and SIGTERM end it with 130 and without a traceback, however early they come."""
-    signal.signal(signal.SIGTERM, _end)
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # who started us wants it to be ignored
-        _run()
-        return
     # Not by an exception: what defines classes and what is written in C may make another one of it, or swallow it.
-    signal.signal(signal.SIGINT, _end)
+    signal.signal(signal.SIGTERM, _end)
+    heard = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else who started us wants it to be ignored
+    if heard:
+        signal.signal(signal.SIGINT, _end)
     try:
-        _run()
+        from workers import cli
+        from workers.interrupts import INTERRUPT
+
+        if heard:
+            signal.signal(signal.SIGINT, INTERRUPT)
+        cli.main()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     finally:
         # It is done; Python tidies up, and would tell of every interrupt.
         for one in (signal.SIGINT, signal.SIGTERM):
             signal.signal(one, signal.SIG_IGN)
-
-
-def _run() -> None:
-    from workers import cli
-    from workers.interrupts import INTERRUPT
-
-    if signal.getsignal(signal.SIGINT) is _end:
-        signal.signal(signal.SIGINT, INTERRUPT)
-    try:
-        cli.main()
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
 
 
 def _end(*_: object) -> None:

@@ -65,10 +65,11 @@ def main() -> None:
         _end(error, INTERRUPTED)
     except McpIndexerError as error:
         _end(error, FAILED)
-    except Exception:
+    except Exception as error:
         if not INTERRUPT.came:
             raise
-        _end(Interrupted("Interrupted; what was recorded is kept."), INTERRUPTED)
+        came_as = type(error).__name__
+        _end(Interrupted(f"Interrupted, which came out as {came_as}; what was recorded is kept."), INTERRUPTED)
 
 
 def _run() -> None:
@@ -80,7 +81,7 @@ def _run() -> None:
 
 def _end(error: McpIndexerError, exit_status: int) -> NoReturn:
     terminal.say(str(error))
-    sys.exit(exit_status)
+    sys.exit(INTERRUPTED if INTERRUPT.came else exit_status)
 
 
 if __name__ == "__main__":

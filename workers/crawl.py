@@ -98,14 +98,20 @@ class Crawl:
 
         Raises LeaseLost where another process took over.
         """
-        ahead = PageAhead(partial(opened.source.fetch, self._walk.since))
-        with kept(self._database, self._lease), ahead:
-            try:
-                return self._run(opened, ahead, max_pages, stop, progress, recorded)
-            except BaseException:
-                with suppress(McpIndexerError):  # whatever it was, the next crawl need not wait
-                    self.release()
-                raise
+        by_hand = False
+        try:
+            ahead = PageAhead(partial(opened.source.fetch, self._walk.since))
+            with kept(self._database, self._lease), ahead:
+                outcome = self._run(opened, ahead, max_pages, stop, progress, recorded)
+            if outcome is not None:
+                return outcome
+        except KeyboardInterrupt:
+            by_hand = True  # and no more: until its traceback is gone, a transaction that it fell upon may be open
+        except BaseException:
+            with suppress(McpIndexerError):  # whatever it was, the next crawl need not wait
+                self.release()
+            raise
+        return replace(self._released(), by_hand=by_hand)
 
     def _run(
         self,
@@ -115,8 +121,9 @@ class Crawl:
         stop: Callable[[], bool],
         progress: Callable[[Counts], None],
         recorded: Hearer,
-    ) -> Outcome:
-        steps, by_hand = 0, False
+    ) -> Outcome | None:
+        """What the crawl came to; None where it has not ended."""
+        steps = 0
         try:
             last = max_pages == 0
             while not last:
@@ -137,9 +144,7 @@ class Crawl:
                     return done
         except (SourceUnavailable, SourceRefused, SourceMalformed, ConfigurationError) as error:
             return self._fail(error, opened)
-        except KeyboardInterrupt:
-            by_hand = True  # and no more: until its traceback is gone, a transaction that it fell upon may be open
-        return replace(self._released(), by_hand=by_hand)
+        return None
 
     def release(self) -> None:
         """Gives the lease back; the crawl is interrupted and can be taken up by whoever comes next."""
@@ -149,11 +154,11 @@ class Crawl:
     def _released(self) -> Outcome:
         """The same; what the crawl came to by what was recorded: an interrupt may come before we hear of it."""
         with self._database.write() as connection:
-            state = leases.state_under(connection, self._lease) or self.state
+            state = leases.state_under(connection, self._lease)
             leases.release(connection, self._lease)
-        if state.crawl is None and self._ended is not None:
+        if self._ended is not None and (state is None or state.crawl is None):
             return self._ended
-        self.state = state
+        self.state = state or self.state
         return self._outcome("interrupted")
 
     @property
@@ -270,7 +275,7 @@ class Crawl:
     def _fail(self, error: McpIndexerError, opened: Opened) -> Outcome:
         sent, seconds = self._since_last_step(opened)
         self.state = counted(self.state, Counts(requests=sent), seconds)
-        outcome = self._outcome("failed", str(error))
+        outcome = self._ended = self._outcome("failed", str(error))
         with self._database.write() as connection:
             leases.check(connection, self._lease)
             self._append(connection, end_of(self._walk, outcome), self.state.crawl)

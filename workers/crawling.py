@@ -15,6 +15,7 @@ from indexer.errors import (
 )
 from indexer.projections.checkpoints import DOCUMENTS
 from indexer.scheduling import read_schedule
+from indexer.search import PATIENCE
 from indexer.store import last_position
 from schemas.events import Counts
 from schemas.names import SourceName
@@ -26,7 +27,7 @@ from workers.outcome import Outcome
 from workers.publishing import publish_all
 from workers.source import traits
 from workers.sources_file import SourceConfig, chosen
-from workers.wiring import OpenedSource, Wiring
+from workers.wiring import A_LOOK, OpenedSource, Wiring
 
 Show = Callable[[str], AbstractContextManager[Callable[[Counts], None]]]
 """Shows a crawl of a source while it goes on: called with what it came to so far."""
@@ -95,7 +96,7 @@ def crawl_sources(
             exchange_error = _published(wiring)
     except KeyboardInterrupt:
         interrupted = True
-    crawled = _crawled(wiring, outcomes, indexing.error)
+    crawled = _crawled(wiring, outcomes, indexing.error, patience=A_LOOK if interrupted else PATIENCE)
     return replace(crawled, exchange_error=exchange_error, interrupted=interrupted)
 
 
@@ -185,11 +186,11 @@ def _crawl_one(
             return Outcome(name, None, "failed", error=str(error))
 
 
-def _crawled(wiring: Wiring, outcomes: list[Outcome], error: str | None) -> Crawled:
+def _crawled(wiring: Wiring, outcomes: list[Outcome], error: str | None, *, patience: float) -> Crawled:
     documents: int | None = None
     if error is None:
         try:
-            documents = wiring.index().count()
+            documents = wiring.index(patience=patience).count()
         except (IndexUnavailable, IndexRefused) as refused:
             error = str(refused)
     with wiring.database.read() as connection:

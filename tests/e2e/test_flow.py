@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from indexer.search import SearchIndex
 from tests.e2e.home import Home
 from tests.gate import Gate
 from tests.listed import cursors, item, items, name_of, server
@@ -16,6 +17,7 @@ from tests.waiting import PATIENCE, wait_until
 from workers.sample.answers import Request
 from workers.sample.problems import Answer, problem
 from workers.sample.serve import SampleServer
+from workers.wiring import Wiring
 
 Json = dict[str, Any]
 Serve = Callable[[list[Json]], SampleServer]
@@ -329,10 +331,20 @@ def test_who_interrupts_what_comes_after_the_crawl_is_told_what_it_came_to(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
+    patiences: list[float] = []
+    index, a_look = Wiring.index, 2 * PATIENCE
+
+    def opened(wiring: Wiring, *, patience: float = PATIENCE) -> SearchIndex:
+        patiences.append(patience)
+        return index(wiring, patience=patience)
+
     with monkeypatch.context() as patched:
         patched.setattr(when, interrupted)
+        patched.setattr(Wiring, "index", opened)
+        patched.setattr("workers.crawling.A_LOOK", a_look)
         ran = home.run("crawl", "--json")
     assert (ran.status, len(ran.err.splitlines())) == (130, 1)
+    assert patiences[-1] == a_look  # a Meilisearch that hangs does not keep who wants to leave
     (crawl,) = ran.object["crawls"]
     assert (crawl["status"], crawl["new"]) == ("completed", VERSIONS)
     assert home.crawl()["index"]["lag"] == 0

@@ -1,6 +1,8 @@
 """The crawl loop over a source that answers what it is told: what is kept, what is dropped, what is refused."""
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import _GeneratorContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+import indexer.database
 import indexer.walks
 import workers.lease_keeper
 from indexer import leases
@@ -314,6 +317,45 @@ def test_an_increment_that_had_ended_is_not_told_as_the_audit_that_let_it_come_f
     monkeypatch.setattr(Crawl, "_done", interrupted)
     outcome = crawls.hourly(FakeSource({None: page(5)}))
     assert (outcome.mode, outcome.status, outcome.counts.new) == ("incremental", "completed", 1)
+
+
+def test_a_crawl_that_had_ended_is_told_so_though_the_next_one_has_begun(
+    crawls: Crawls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(*_: object) -> None:
+        with crawls.database.write() as connection:
+            leases.claim(connection, NAME, holder="another process")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Crawl, "_done", taken)
+    outcome = crawls.run(FakeSource({None: page(1)}))
+    assert (outcome.status, outcome.counts.pages, crawls.of_crawls[-1]) == ("completed", 1, "crawl.completed")
+
+
+def test_an_interrupt_while_a_failure_is_recorded_lets_go_of_all(
+    crawls: Crawls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even where it falls between two lines of a transaction, whose end then waits for its traceback's."""
+    monkeypatch.setattr(indexer.database, "BUSY_SECONDS", 1)
+    append, leave, fallen = Crawl._append, _GeneratorContextManager.__exit__, threading.Event()
+
+    def appended(*arguments: Any) -> None:
+        append(*arguments)
+        fallen.set()
+
+    def left(self: Any, kind: Any, *more: Any) -> Any:
+        if fallen.is_set() and kind is None and self.gen.__qualname__ == "Database.write":
+            fallen.clear()
+            raise KeyboardInterrupt
+        return leave(self, kind, *more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Crawl, "_append", appended)
+        patched.setattr(_GeneratorContextManager, "__exit__", left)
+        outcome = crawls.run(FakeSource({**three(), "b": SourceUnavailable("504")}))
+    assert (outcome.status, outcome.by_hand, outcome.counts.pages) == ("interrupted", True, 1)
+    assert (crawls.held, crawls.of_crawls) == (False, ["crawl.started"])
+    assert crawls.run(FakeSource(three())).status == "completed"
 
 
 def test_who_is_interrupted_while_the_end_is_shown_says_so(crawls: Crawls) -> None:

@@ -75,26 +75,53 @@ def test_an_interrupt_while_modules_are_imported_ends_without_a_traceback(module
 
 
 MADE_ANOTHER = """
-import os, signal
+import os, signal, sys
 import workers.shell.parts
+from indexer.errors import ConfigurationError
 from workers.__main__ import main
+
+made = {"ValueError": ValueError, "ConfigurationError": ConfigurationError}[sys.argv.pop()]
 
 def complete():
     try:
         os.kill(os.getpid(), signal.SIGINT)
     except KeyboardInterrupt:
         pass
-    raise ValueError("KeyboardInterrupt:")
+    raise made("KeyboardInterrupt:")
 
 workers.shell.parts.read_settings = complete
 main()
 """
 
 
-def test_an_interrupt_that_something_made_another_exception_of_is_one(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", MADE_ANOTHER, "events"]
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        ("ValueError", "Interrupted, which came out as ValueError; what was recorded is kept."),
+        ("ConfigurationError", "KeyboardInterrupt:"),
+    ],
+)
+def test_an_interrupt_that_something_made_another_exception_of_is_one(tmp_path: Path, made: str, said: str) -> None:
+    command = [sys.executable, "-c", MADE_ANOTHER, "events", made]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted; what was recorded is kept.\n")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{said}\n")
+
+
+UNHEARD = """
+import os, signal
+from workers import cli
+from workers.__main__ import main
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+cli.main = lambda: os.kill(os.getpid(), signal.SIGINT)
+main()
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def test_who_is_not_to_hear_ctrl_c_goes_on_and_ends_by_itself() -> None:
+    done = subprocess.run([sys.executable, "-c", UNHEARD], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 CLOSED = """
