@@ -376,9 +376,9 @@ def test_a_read_only_folder_is_said_in_a_sentence(there: bool) -> None:
         started.join(30)
         folder.chmod(0o755)
     assert len(said) == 2
-    for sentence in said:
-        assert str(folder / "a.db") in sentence
-        assert sentence.endswith(".")
+    for one in said:
+        assert str(folder / "a.db") in one
+        assert one.endswith(".")
 
 
 def test_a_new_file_that_another_process_is_writing_to_is_waited_for(
